@@ -1,0 +1,96 @@
+//! The pool of connections, and the way from async code to them.
+
+use std::time::Duration;
+
+use diesel::pg::PgConnection;
+use diesel::r2d2::{ConnectionManager, Pool};
+use diesel::{Connection, RunQueryDsl};
+use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
+
+use crate::error::{Error, Result};
+
+const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations");
+/// Advisory lock that lets one instance migrate while the others wait. Any constant does; it spells "latchkey".
+const MIGRATION_LOCK: i64 = 0x6c61_7463_686b_6579;
+
+/// Shared access to PostgreSQL.
+#[derive(Clone)]
+pub struct Db {
+    pool: Pool<ConnectionManager<PgConnection>>,
+    url: String,
+}
+
+impl Db {
+    /// A pool of at most `size` connections to `url`. Connects lazily: a database that is away shows in [`Db::run`].
+    pub fn new(url: &str, size: u32) -> Self {
+        let pool = Pool::builder()
+            .max_size(size)
+            .min_idle(Some(1))
+            // Also bounds how long r2d2 waits between tries to reconnect: at most half of it.
+            .connection_timeout(Duration::from_secs(1))
+            .error_handler(Box::new(r2d2_log::ToTrace))
+            .build_unchecked(ConnectionManager::new(url));
+        Self { pool, url: url.to_owned() }
+    }
+
+    /// Runs `work` with a connection on a thread that may block.
+    ///
+    /// # Errors
+    /// What `work` returns; `Unavailable` when no connection could be had within a second.
+    pub async fn run<T, F>(&self, work: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut PgConnection) -> Result<T> + Send + 'static,
+    {
+        let db = self.clone();
+        actix_web::web::block(move || db.run_blocking(work)).await.map_err(|_| Error::Unavailable("worker thread stopped".into()))?
+    }
+
+    /// The same on this thread, for code that is allowed to block.
+    ///
+    /// # Errors
+    /// As [`Db::run`].
+    pub fn run_blocking<T>(&self, work: impl FnOnce(&mut PgConnection) -> Result<T>) -> Result<T> {
+        let mut conn = self.pool.get().map_err(|e| Error::Unavailable(e.to_string()))?;
+        work(&mut conn)
+    }
+
+    /// A connection of one's own, outside the pool, for a thread that keeps it.
+    ///
+    /// # Errors
+    /// `Unavailable` when the database does not answer.
+    pub fn connect(&self) -> Result<PgConnection> {
+        PgConnection::establish(&self.url).map_err(|e| Error::Unavailable(e.to_string()))
+    }
+
+    /// Brings the schema up to this program's version, one instance at a time.
+    ///
+    /// # Errors
+    /// `Unavailable`, or `Internal` with the migration that failed. Returns the names of those that ran.
+    pub fn migrate(&self) -> Result<Vec<String>> {
+        let mut conn = self.connect()?;
+        diesel::sql_query(format!("SELECT pg_advisory_lock({MIGRATION_LOCK})")).execute(&mut conn)?;
+        let ran = conn.run_pending_migrations(MIGRATIONS).map_err(|e| Error::internal("migrating", e))?;
+        let names = ran.iter().map(ToString::to_string).collect();
+        // Closing the connection gives the lock back.
+        Ok(names)
+    }
+
+    /// Connections now in the pool and idle among them, for the metrics.
+    pub fn pool_state(&self) -> (u32, u32) {
+        let state = self.pool.state();
+        (state.connections, state.idle_connections)
+    }
+}
+
+mod r2d2_log {
+    /// r2d2 would print to the `log` crate, which nobody reads here.
+    #[derive(Debug)]
+    pub struct ToTrace;
+
+    impl diesel::r2d2::HandleError<diesel::r2d2::Error> for ToTrace {
+        fn handle_error(&self, error: diesel::r2d2::Error) {
+            tracing::warn!(error = %error, "database connection");
+        }
+    }
+}

@@ -1,0 +1,407 @@
+//! The contract that one deployment speaks, read from TOML: key format, number of keys, routes, prices, limits and
+//! the answer to every refusal. Nothing of it is written in Rust; `built-in/` holds the ones that ship.
+
+mod check;
+mod render;
+
+use std::path::Path;
+use std::time::Duration;
+
+use serde::Deserialize;
+
+pub use render::{Template, Values};
+
+use crate::error::{Error, Result};
+use crate::ids::{self, JobId};
+
+/// The profiles inside the binary, by name.
+pub const BUILT_IN: &[(&str, &str)] = &[("analysis", include_str!("built-in/analysis.toml"))];
+
+/// A checked profile.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Profile {
+    /// Its own name.
+    pub name: String,
+    /// One sentence about it.
+    pub description: String,
+    /// Breadcrumbs of the dashboard's page; the last one is its title.
+    pub place: Vec<String>,
+    /// Where and how partners call.
+    pub api: Api,
+    /// What keys are like.
+    pub keys: Keys,
+    /// What keys may do.
+    pub permissions: Permissions,
+    /// Rate limits; routes name them.
+    pub limits: Vec<Limit>,
+    /// What partners buy; none in a deployment that only verifies keys.
+    #[serde(default)]
+    pub jobs: Vec<JobKind>,
+    /// The Partner API.
+    pub routes: Vec<Route>,
+    /// The answer to each refusal.
+    pub refusals: Refusals,
+    /// The shape of every other error.
+    pub errors: ErrorShape,
+}
+
+/// Where and how partners call.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Api {
+    /// Starts with `/`; routes stand below it.
+    pub base_path: String,
+    /// Headers that may carry the key beside `Authorization: Bearer`.
+    #[serde(default)]
+    pub key_headers: Vec<String>,
+    /// Query parameters that may carry the key.
+    #[serde(default)]
+    pub key_parameters: Vec<String>,
+}
+
+/// What keys are like.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Keys {
+    /// First word of a key's text.
+    pub prefix: String,
+    /// Active keys an organization may have in one environment; 0 is no bound.
+    pub max_active: u32,
+    /// Text of the button that makes one.
+    pub create_label: String,
+    /// `Revoke` or `Delete`.
+    pub revoke_label: String,
+    /// Grace periods offered at rotation.
+    #[serde(deserialize_with = "durations")]
+    pub grace: Vec<Duration>,
+    /// None: keys are `{prefix}_…` and live.
+    #[serde(default)]
+    pub environments: Vec<Environment>,
+}
+
+/// A word in a key's text that tells what it works on.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Environment {
+    /// As in the key and on the screens.
+    pub name: String,
+    /// Jobs cost nothing and are done by the sandbox worker.
+    #[serde(default)]
+    pub sandbox: bool,
+}
+
+/// What keys may do.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Permissions {
+    /// How a key comes to its permissions.
+    pub grant: Grant,
+    /// All there are.
+    #[serde(default)]
+    pub list: Vec<String>,
+}
+
+/// How a key comes to its permissions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Grant {
+    /// Every key may do everything.
+    None,
+    /// Picked per key.
+    Chosen,
+}
+
+/// A fixed window.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Limit {
+    /// Routes name it; it stands in `RateLimit-Policy`.
+    pub name: String,
+    /// For whom it counts.
+    pub scope: Scope,
+    /// How many pass in a window.
+    pub requests: u32,
+    /// How long a window is.
+    #[serde(deserialize_with = "duration")]
+    pub window: Duration,
+}
+
+/// For whom a limit counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Scope {
+    /// Each key by itself.
+    Key,
+    /// All keys of an organization together.
+    Organization,
+}
+
+/// One kind of paid work.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct JobKind {
+    /// What workers claim.
+    pub kind: String,
+    /// What people call one.
+    pub noun: String,
+    /// Name of the id in bodies and events.
+    pub id_field: String,
+    /// Prefix of the id.
+    pub id_prefix: String,
+    /// Events are `{event_prefix}.started` and so on.
+    pub event_prefix: String,
+    /// Credits.
+    pub price: u32,
+    /// When the held credits are settled.
+    pub charge: Charge,
+    /// JSON for the `curl` examples.
+    pub example_input: String,
+}
+
+impl JobKind {
+    /// The id as partners see it.
+    pub fn public_id(&self, id: JobId) -> String {
+        ids::encode(&self.id_prefix, id.0)
+    }
+
+    /// The inverse of [`JobKind::public_id`].
+    pub fn parse_id(&self, text: &str) -> Option<JobId> {
+        ids::decode(&self.id_prefix, text).map(JobId)
+    }
+}
+
+/// When held credits are settled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Charge {
+    /// At creation; a failed job keeps the charge.
+    OnStart,
+    /// At completion; a failed job releases them.
+    OnSuccess,
+}
+
+impl Charge {
+    /// As the database writes it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::OnStart => "on_start",
+            Self::OnSuccess => "on_success",
+        }
+    }
+}
+
+/// One line of the Partner API.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Route {
+    /// HTTP method.
+    pub method: Method,
+    /// Below the base path; `{id}` stands for a job's id.
+    pub path: String,
+    /// What it does.
+    pub action: Action,
+    /// For the actions that concern one kind of job; reading routes may serve all kinds by leaving it out.
+    #[serde(default)]
+    pub job: Option<String>,
+    /// The permission it needs.
+    #[serde(default)]
+    pub permission: Option<String>,
+    /// The limit it counts in.
+    #[serde(default)]
+    pub limit: Option<String>,
+}
+
+/// HTTP methods of the Partner API.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum Method {
+    /// Reads.
+    Get,
+    /// Creates.
+    Post,
+    /// Sets.
+    Put,
+    /// Removes.
+    Delete,
+}
+
+impl Method {
+    /// As on the wire.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Get => "GET",
+            Self::Post => "POST",
+            Self::Put => "PUT",
+            Self::Delete => "DELETE",
+        }
+    }
+}
+
+/// What a route can do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize)]
+pub enum Action {
+    /// Make a job.
+    #[serde(rename = "jobs.create")]
+    JobsCreate,
+    /// Read one.
+    #[serde(rename = "jobs.read")]
+    JobsRead,
+    /// Read what came of it.
+    #[serde(rename = "jobs.results")]
+    JobsResults,
+    /// The balance.
+    #[serde(rename = "credits.read")]
+    CreditsRead,
+    /// The ledger.
+    #[serde(rename = "credits.entries")]
+    CreditsEntries,
+    /// The request history.
+    #[serde(rename = "usage.read")]
+    UsageRead,
+    /// What am I.
+    #[serde(rename = "key.read")]
+    KeyRead,
+}
+
+/// The answer to each refusal.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Refusals {
+    /// No key came.
+    pub missing: Refusal,
+    /// Not a key of ours.
+    pub unknown: Refusal,
+    /// The organization is suspended.
+    pub suspended: Refusal,
+    /// Revoked, or rotated away.
+    pub revoked: Refusal,
+    /// Past its expiry.
+    pub expired: Refusal,
+    /// Paused.
+    pub inactive: Refusal,
+    /// The route needs a permission that the key lacks.
+    pub permission: Refusal,
+    /// Over the limit.
+    pub rate_limited: Refusal,
+    /// Not enough of them.
+    pub credits: Refusal,
+}
+
+/// One answer.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Refusal {
+    /// HTTP status.
+    pub status: u16,
+    /// JSON with words in braces.
+    pub body: Template,
+}
+
+/// The shape of errors that are not refusals.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ErrorShape {
+    /// JSON with `{message}` and `{code}`.
+    pub body: Template,
+}
+
+impl Profile {
+    /// A built-in by its name, else a TOML file by its path; checked.
+    ///
+    /// # Errors
+    /// `Invalid`, one field error for every gap and contradiction.
+    pub fn load(name_or_path: &str) -> Result<Self> {
+        match BUILT_IN.iter().find(|(name, _)| *name == name_or_path) {
+            Some((_, text)) => Self::parse(text),
+            None => {
+                let text = std::fs::read_to_string(Path::new(name_or_path)).map_err(|e| {
+                    let names = BUILT_IN.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ");
+                    Error::field("profile", format!("{name_or_path} is neither a built-in profile ({names}) nor a readable file: {e}"))
+                })?;
+                Self::parse(&text)
+            }
+        }
+    }
+
+    /// Reads and checks a profile's text.
+    ///
+    /// # Errors
+    /// As [`Profile::load`].
+    pub fn parse(text: &str) -> Result<Self> {
+        let profile: Self = toml::from_str(text).map_err(|e| Error::field("profile", e.to_string().trim().to_owned()))?;
+        let problems = check::problems(&profile);
+        if problems.is_empty() { Ok(profile) } else { Err(Error::Invalid(problems)) }
+    }
+
+    /// The environment that the button makes keys for; `live` in a profile without environments.
+    pub fn default_environment(&self) -> &str {
+        self.keys.environments.first().map_or("live", |environment| &environment.name)
+    }
+
+    /// Whether jobs of this environment belong to the sandbox.
+    pub fn is_sandbox(&self, environment: &str) -> bool {
+        self.keys.environments.iter().any(|candidate| candidate.name == environment && candidate.sandbox)
+    }
+
+    /// Whether keys may be made in this environment.
+    pub fn has_environment(&self, environment: &str) -> bool {
+        if self.keys.environments.is_empty() {
+            environment == self.default_environment()
+        } else {
+            self.keys.environments.iter().any(|candidate| candidate.name == environment)
+        }
+    }
+
+    /// A kind of job by its name.
+    pub fn job_kind(&self, kind: &str) -> Option<&JobKind> {
+        self.jobs.iter().find(|job| job.kind == kind)
+    }
+
+    /// A limit and its number (from 1) by its name.
+    pub fn limit(&self, name: &str) -> Option<(i16, &Limit)> {
+        self.limits.iter().zip(1i16..).find(|(limit, _)| limit.name == name).map(|(limit, number)| (number, limit))
+    }
+
+    /// A route's full path.
+    pub fn full_path(&self, route: &Route) -> String {
+        format!("{}{}", self.api.base_path.trim_end_matches('/'), route.path)
+    }
+
+    /// The first route that does `action`.
+    pub fn route_for(&self, action: Action) -> Option<&Route> {
+        self.routes.iter().find(|route| route.action == action)
+    }
+
+    /// The dashboard's page title.
+    pub fn title(&self) -> &str {
+        self.place.last().map_or("API", String::as_str)
+    }
+}
+
+/// `1s`, `1m`, `24h`, `7d`.
+fn parse_duration(text: &str) -> Option<Duration> {
+    let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
+    let seconds = match unit {
+        "s" => 1,
+        "m" => 60,
+        "h" => 3_600,
+        "d" => 86_400,
+        _ => return None,
+    };
+    let count: u32 = digits.parse().ok().filter(|count| (1..=100_000).contains(count))?;
+    Some(Duration::from_secs(u64::from(count) * seconds))
+}
+
+fn duration<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    parse_duration(&text).ok_or_else(|| serde::de::Error::custom(format!("{text:?} is no duration; write 30s, 1m, 24h or 7d")))
+}
+
+fn durations<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<Duration>, D::Error> {
+    let texts = Vec::<String>::deserialize(deserializer)?;
+    let parse = |text: &String| {
+        parse_duration(text).ok_or_else(|| serde::de::Error::custom(format!("{text:?} is no duration; write 30s, 1m, 24h or 7d")))
+    };
+    texts.iter().map(parse).collect()
+}

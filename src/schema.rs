@@ -1,0 +1,273 @@
+// @generated automatically by Diesel CLI.
+
+diesel::table! {
+    api_key_secrets (key_id, generation) {
+        organization_id -> Uuid,
+        key_id -> Uuid,
+        generation -> Int4,
+        digest -> Bytea,
+        prefix -> Text,
+        created_at -> Timestamptz,
+        created_by -> Text,
+        form_token -> Nullable<Uuid>,
+        ends_at -> Nullable<Timestamptz>,
+        end_reason -> Nullable<Text>,
+        ended_by -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    api_keys (id) {
+        id -> Uuid,
+        organization_id -> Uuid,
+        name -> Text,
+        environment -> Text,
+        permissions -> Array<Text>,
+        created_at -> Timestamptz,
+        created_by -> Text,
+        created_by_user_id -> Nullable<Uuid>,
+        expires_at -> Nullable<Timestamptz>,
+        deactivated_at -> Nullable<Timestamptz>,
+        revoked_at -> Nullable<Timestamptz>,
+        revoked_by -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    audit_entries (chain, sequence) {
+        chain -> Uuid,
+        sequence -> Int8,
+        at -> Timestamptz,
+        actor_kind -> Text,
+        actor_id -> Nullable<Uuid>,
+        actor_label -> Text,
+        action -> Text,
+        target_id -> Text,
+        target_label -> Text,
+        address -> Nullable<Text>,
+        user_agent -> Nullable<Text>,
+        changes -> Jsonb,
+        previous_hash -> Bytea,
+        hash -> Bytea,
+    }
+}
+
+diesel::table! {
+    audit_heads (chain) {
+        chain -> Uuid,
+        sequence -> Int8,
+        hash -> Bytea,
+    }
+}
+
+diesel::table! {
+    credit_balances (organization_id) {
+        organization_id -> Uuid,
+        available -> Int8,
+        held -> Int8,
+        settled -> Int8,
+        last_sequence -> Int8,
+    }
+}
+
+diesel::table! {
+    credit_entries (organization_id, sequence) {
+        organization_id -> Uuid,
+        sequence -> Int8,
+        at -> Timestamptz,
+        kind -> Text,
+        amount -> Int8,
+        held_amount -> Int8,
+        available_after -> Int8,
+        held_after -> Int8,
+        hold_id -> Nullable<Uuid>,
+        request_id -> Nullable<Uuid>,
+        job_id -> Nullable<Uuid>,
+        actor -> Text,
+        note -> Text,
+    }
+}
+
+diesel::table! {
+    idempotency_keys (organization_id, key_id, idempotency_key) {
+        organization_id -> Uuid,
+        key_id -> Uuid,
+        idempotency_key -> Text,
+        fingerprint -> Bytea,
+        status -> Int2,
+        answer -> Text,
+        created_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    invitations (id) {
+        id -> Uuid,
+        user_id -> Uuid,
+        token_digest -> Bytea,
+        created_at -> Timestamptz,
+        expires_at -> Timestamptz,
+        accepted_at -> Nullable<Timestamptz>,
+    }
+}
+
+diesel::table! {
+    job_events (job_id, sequence) {
+        organization_id -> Uuid,
+        job_id -> Uuid,
+        sequence -> Int4,
+        id -> Uuid,
+        event_type -> Text,
+        payload -> Json,
+        created_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    jobs (id) {
+        id -> Uuid,
+        organization_id -> Uuid,
+        key_id -> Uuid,
+        request_id -> Uuid,
+        kind -> Text,
+        environment -> Text,
+        sandbox -> Bool,
+        input -> Json,
+        external_reference -> Nullable<Text>,
+        notify_via_webhook -> Bool,
+        percentage -> Int2,
+        last_sequence -> Int4,
+        price -> Int8,
+        charge -> Text,
+        attempts -> Int2,
+        lease -> Nullable<Uuid>,
+        lease_expires_at -> Nullable<Timestamptz>,
+        created_at -> Timestamptz,
+        started_at -> Nullable<Timestamptz>,
+        finished_at -> Nullable<Timestamptz>,
+        result -> Nullable<Json>,
+        error_code -> Nullable<Text>,
+        error_message -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    memberships (organization_id, user_id) {
+        organization_id -> Uuid,
+        user_id -> Uuid,
+        role -> Text,
+        created_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    organizations (id) {
+        id -> Uuid,
+        slug -> Text,
+        name -> Text,
+        requests_per_minute -> Nullable<Int4>,
+        suspended_at -> Nullable<Timestamptz>,
+        suspended_reason -> Nullable<Text>,
+        created_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    rate_windows (scope_id, limit_number) {
+        scope_id -> Uuid,
+        limit_number -> Int2,
+        ends_at -> Timestamptz,
+        used -> Int8,
+    }
+}
+
+diesel::table! {
+    requests (organization_id, id) {
+        organization_id -> Uuid,
+        id -> Uuid,
+        at -> Timestamptz,
+        key_id -> Uuid,
+        generation -> Int4,
+        environment -> Text,
+        method -> Text,
+        path -> Text,
+        status -> Int2,
+        outcome -> Text,
+        duration_us -> Int4,
+        credits -> Int8,
+        address -> Text,
+        user_agent -> Text,
+        job_id -> Nullable<Uuid>,
+        stale -> Bool,
+        detail -> Nullable<Json>,
+    }
+}
+
+diesel::table! {
+    sessions (token_digest) {
+        token_digest -> Bytea,
+        user_id -> Uuid,
+        address -> Text,
+        user_agent -> Text,
+        created_at -> Timestamptz,
+        seen_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    sign_in_throttles (subject) {
+        subject -> Text,
+        failures -> Int4,
+        failed_at -> Timestamptz,
+        blocked_until -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    users (id) {
+        id -> Uuid,
+        email -> Text,
+        name -> Text,
+        password_hash -> Nullable<Text>,
+        staff_role -> Nullable<Text>,
+        last_organization_id -> Nullable<Uuid>,
+        created_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    worker_tokens (id) {
+        id -> Uuid,
+        name -> Text,
+        digest -> Bytea,
+        created_at -> Timestamptz,
+    }
+}
+
+diesel::joinable!(api_key_secrets -> api_keys (key_id));
+diesel::joinable!(api_keys -> organizations (organization_id));
+diesel::joinable!(invitations -> users (user_id));
+diesel::joinable!(memberships -> organizations (organization_id));
+diesel::joinable!(memberships -> users (user_id));
+diesel::joinable!(sessions -> users (user_id));
+
+diesel::allow_tables_to_appear_in_same_query!(
+    api_key_secrets,
+    api_keys,
+    audit_entries,
+    audit_heads,
+    credit_balances,
+    credit_entries,
+    idempotency_keys,
+    invitations,
+    job_events,
+    jobs,
+    memberships,
+    organizations,
+    rate_windows,
+    requests,
+    sessions,
+    sign_in_throttles,
+    users,
+    worker_tokens,
+);

@@ -1,0 +1,121 @@
+// Latchkey's script. It only adds to what works without it: copying, the reader's time zone, dialogs, menus, the one-time banner.
+// What it expects of the markup: data-copy, data-copy-text, data-relative, data-local, data-zone, data-close, data-opens, #dialog, #new-key, #announce.
+(() => {
+  const $ = (selector, root = document) => root.querySelector(selector);
+  const all = (selector, root = document) => root.querySelectorAll(selector);
+  const announce = (text) => { const at = $('#announce'); at.textContent = ''; setTimeout(() => { at.textContent = text; }, 50); };
+
+  // Copying. navigator.clipboard exists on https and localhost only, hence the older command, hence selecting for the reader.
+  async function copy(text) {
+    try { await navigator.clipboard.writeText(text); return true; } catch { /* not a secure context, or refused */ }
+    const area = document.createElement('textarea');
+    area.className = 'visually-hidden';
+    area.value = text;
+    ($('dialog[open]') || document.body).append(area);
+    area.select();
+    const done = document.execCommand('copy');
+    area.remove();
+    return done;
+  }
+  async function copyFrom(button) {
+    const source = button.dataset.copy && $(button.dataset.copy);
+    if (!await copy(button.dataset.copyText ?? source.textContent.trim())) {
+      if (source) getSelection().selectAllChildren(source);
+      return announce('Not copied. The text is selected: copy it with the keyboard.');
+    }
+    button.focus();
+    announce('Copied');
+    const banner = button.closest('#new-key');
+    if (banner) banner.dataset.copied = '';
+    if (button.classList.contains('copied')) return;
+    const label = $('span', button), use = $('use', button);
+    const before = [label?.textContent, use?.getAttribute('href')];
+    button.classList.add('copied');
+    if (label) label.textContent = 'Copied';
+    use?.setAttribute('href', before[1].replace(/#.*/, '#check'));
+    if (banner) return; // there it stays: the key is shown once, and so is the proof that it was taken
+    setTimeout(() => {
+      button.classList.remove('copied');
+      if (label) label.textContent = before[0];
+      use?.setAttribute('href', before[1]);
+    }, 2000);
+  }
+
+  // Times are written in UTC by the server; the reader's own zone is added, never put in their place.
+  const zone = Intl.DateTimeFormat('en-GB', { timeZoneName: 'short', hour: '2-digit', minute: '2-digit' });
+  const full = Intl.DateTimeFormat('en-GB', { dateStyle: 'medium', timeStyle: 'long' });
+  const steps = [[60, 's', 'second'], [60, 'min', 'minute'], [24, 'h', 'hour']];
+  function relative(time, now) {
+    let n = Math.max(0, Math.floor((now - Date.parse(time.dateTime)) / 1000));
+    for (const [size, short, long] of steps) {
+      if (n < size) return time.dataset.relative === 'long' ? `${n} ${long}${n === 1 ? '' : 's'} ago` : `${n} ${short} ago`;
+      n = Math.floor(n / size);
+    }
+    return null; // older than a day: the date that the server wrote
+  }
+  function tellTime() {
+    const now = Date.now();
+    for (const time of all('time[datetime]')) {
+      const at = new Date(time.dateTime);
+      if (Number.isNaN(at.getTime())) continue;
+      if (!time.title) time.title = `${full.format(at)}, your time`;
+      if ('relative' in time.dataset) time.textContent = relative(time, now) ?? time.textContent;
+      if ('local' in time.dataset && !time.dataset.local && at.getTimezoneOffset() !== 0) {
+        time.dataset.local = 'told';
+        time.append(` (${zone.format(at)})`);
+      }
+    }
+    const offset = -new Date().getTimezoneOffset(), to = $('[data-zone]');
+    if (to && offset) to.textContent = `You are at UTC${offset < 0 ? '−' : '+'}${Math.abs(offset) / 60}; point at a time to see yours`;
+  }
+  setInterval(tellTime, 15000);
+
+  // The one-time banner: leaving without the key asks once. Copying it by hand counts too.
+  addEventListener('beforeunload', (event) => {
+    const banner = $('#new-key');
+    if (!banner || 'copied' in banner.dataset) return;
+    banner.dataset.copied = 'asked';
+    event.preventDefault();
+  });
+  document.addEventListener('copy', (event) => {
+    const banner = event.target.closest?.('#new-key') ?? event.target.parentElement?.closest('#new-key');
+    if (banner) banner.dataset.copied = '';
+  });
+
+  // Dialogs. htmx puts a confirmation into #dialog; opened here, closed by Escape, Cancel, the scrim, or the answer to its form.
+  let opener = null;
+  document.addEventListener('htmx:after:swap', ({ detail: { ctx } }) => {
+    const dialog = $('#dialog');
+    closeMenus();
+    tellTime();
+    if (!dialog.open && dialog.childElementCount) {
+      opener = ctx.sourceElement.closest('details')?.querySelector('summary') ?? $('button', ctx.sourceElement) ?? ctx.sourceElement;
+      dialog.showModal();
+    } else if (dialog.open && !dialog.contains(ctx.target) && ctx.target !== '#dialog') {
+      opener = null;
+      dialog.close();
+    }
+    if (ctx.select === '#main') $('#new-key, #flash, #main')?.focus(); // the page changed under the reader: say so
+  });
+  $('#dialog')?.addEventListener('close', ({ target }) => { target.replaceChildren(); opener?.focus(); opener = null; });
+
+  // Menus are <details>; a click elsewhere and Escape close them.
+  function closeMenus(except) { for (const menu of all('details.menu[open]')) if (menu !== except) menu.open = false; }
+  document.addEventListener('click', (event) => {
+    const { target } = event, dialog = $('#dialog');
+    closeMenus(target.closest('details.menu'));
+    const button = target.closest('[data-copy], [data-copy-text]');
+    if (button) copyFrom(button);
+    if (target === dialog || (target.closest('[data-close]') && dialog?.open)) { event.preventDefault(); dialog.close(); }
+    // A click anywhere in a row that opens is a click on its chevron, unless it meant something else.
+    const row = target.closest('tr[data-opens]');
+    if (row && !target.closest('a, button, summary, input, details') && getSelection().isCollapsed) $('.opens', row).click();
+  });
+  document.addEventListener('keydown', (event) => {
+    const menu = event.key === 'Escape' && $('details.menu[open]');
+    if (menu) { menu.open = false; $('summary', menu).focus(); }
+  });
+
+  tellTime();
+  $('#new-key')?.focus();
+})();
