@@ -11,3 +11,4 @@ pub mod ids;
 pub mod profile;
 pub mod schema;
 pub mod secret;
+pub mod site;
