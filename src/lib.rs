@@ -8,6 +8,7 @@ pub mod credits;
 pub mod db;
 pub mod error;
 pub mod ids;
+pub mod keys;
 pub mod profile;
 pub mod schema;
 pub mod secret;
