@@ -8,7 +8,10 @@ pub mod credits;
 pub mod db;
 pub mod error;
 pub mod ids;
+pub mod postgres;
 pub mod profile;
+#[allow(missing_docs)]
 pub mod schema;
 pub mod secret;
+pub mod server;
 pub mod site;
