@@ -3,11 +3,14 @@
 
 pub mod actor;
 pub mod audit;
+pub mod cli;
 pub mod clock;
+pub mod config;
 pub mod credits;
 pub mod db;
 pub mod error;
 pub mod ids;
+pub mod metrics;
 pub mod postgres;
 pub mod profile;
 #[allow(missing_docs)]
