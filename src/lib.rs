@@ -3,13 +3,19 @@
 
 pub mod actor;
 pub mod audit;
+pub mod cli;
 pub mod clock;
+pub mod config;
 pub mod credits;
 pub mod db;
 pub mod error;
 pub mod ids;
 pub mod keys;
+pub mod metrics;
+pub mod postgres;
 pub mod profile;
+#[allow(missing_docs)]
 pub mod schema;
 pub mod secret;
+pub mod server;
 pub mod site;
