@@ -2,13 +2,17 @@
 #![forbid(unsafe_code)]
 
 pub mod actor;
+pub mod admission;
 pub mod audit;
+pub mod batch;
 pub mod clock;
 pub mod credits;
 pub mod db;
 pub mod error;
 pub mod ids;
+pub mod outcome;
 pub mod profile;
 pub mod schema;
 pub mod secret;
 pub mod site;
+pub mod usage;
