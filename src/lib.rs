@@ -12,10 +12,13 @@ pub mod error;
 pub mod ids;
 pub mod jobs;
 pub mod outcome;
+pub mod postgres;
 pub mod profile;
 pub mod raw_json;
 pub mod schema;
 pub mod secret;
+pub mod server;
 pub mod site;
 pub mod usage;
 pub mod wake;
+#[allow(missing_docs)]
