@@ -2,7 +2,9 @@
 #![forbid(unsafe_code)]
 
 pub mod actor;
+pub mod admission;
 pub mod audit;
+pub mod batch;
 pub mod cli;
 pub mod clock;
 pub mod config;
@@ -10,12 +12,17 @@ pub mod credits;
 pub mod db;
 pub mod error;
 pub mod ids;
+pub mod jobs;
 pub mod keys;
 pub mod metrics;
+pub mod outcome;
 pub mod postgres;
 pub mod profile;
+pub mod raw_json;
 #[allow(missing_docs)]
 pub mod schema;
 pub mod secret;
 pub mod server;
 pub mod site;
+pub mod usage;
+pub mod wake;
