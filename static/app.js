@@ -2,20 +2,16 @@
 // What it expects of the markup: data-copy, data-copy-text, data-relative, data-local, data-zone, data-close, data-opens, #dialog, #new-key, #announce.
 (() => {
   const $ = (selector, root = document) => root.querySelector(selector);
-  const all = (selector, root = document) => root.querySelectorAll(selector);
+  const all = (selector) => document.querySelectorAll(selector);
   const announce = (text) => { const at = $('#announce'); at.textContent = ''; setTimeout(() => { at.textContent = text; }, 50); };
 
   // Copying. navigator.clipboard exists on https and localhost only, hence the older command, hence selecting for the reader.
   async function copy(text) {
     try { await navigator.clipboard.writeText(text); return true; } catch { /* not a secure context, or refused */ }
-    const area = document.createElement('textarea');
-    area.className = 'visually-hidden';
-    area.value = text;
+    const area = Object.assign(document.createElement('textarea'), { className: 'visually-hidden', value: text });
     ($('dialog[open]') || document.body).append(area);
     area.select();
-    const done = document.execCommand('copy');
-    area.remove();
-    return done;
+    try { return document.execCommand('copy'); } finally { area.remove(); }
   }
   async function copyFrom(button) {
     const source = button.dataset.copy && $(button.dataset.copy);
@@ -25,16 +21,15 @@
     }
     button.focus();
     announce('Copied');
-    const banner = button.closest('#new-key');
+    const banner = button.closest('#new-key'), label = $('span', button), use = $('use', button);
     if (banner) banner.dataset.copied = '';
     if (button.classList.contains('copied')) return;
-    const label = $('span', button), use = $('use', button);
     const before = [label?.textContent, use?.getAttribute('href')];
     button.classList.add('copied');
     if (label) label.textContent = 'Copied';
     use?.setAttribute('href', before[1].replace(/#.*/, '#check'));
-    if (banner) return; // there it stays: the key is shown once, and so is the proof that it was taken
-    setTimeout(() => {
+    // In the banner it stays: the key is shown once, and so is the proof that it was taken.
+    if (!banner) setTimeout(() => {
       button.classList.remove('copied');
       if (label) label.textContent = before[0];
       use?.setAttribute('href', before[1]);
@@ -57,7 +52,7 @@
     const now = Date.now();
     for (const time of all('time[datetime]')) {
       const at = new Date(time.dateTime);
-      if (Number.isNaN(at.getTime())) continue;
+      if (!time.dateTime.includes('T')) continue; // a day has no zone
       if (!time.title) time.title = `${full.format(at)}, your time`;
       if ('relative' in time.dataset) time.textContent = relative(time, now) ?? time.textContent;
       if ('local' in time.dataset && !time.dataset.local && at.getTimezoneOffset() !== 0) {
@@ -75,11 +70,11 @@
     const banner = $('#new-key');
     if (!banner || 'copied' in banner.dataset) return;
     banner.dataset.copied = 'asked';
-    event.preventDefault();
+    event.preventDefault(); // the browser words the question
   });
   document.addEventListener('copy', (event) => {
-    const banner = event.target.closest?.('#new-key') ?? event.target.parentElement?.closest('#new-key');
-    if (banner) banner.dataset.copied = '';
+    const from = event.target.closest ? event.target : event.target.parentElement;
+    if (from?.closest('#new-key')) $('#new-key').dataset.copied = '';
   });
 
   // Dialogs. htmx puts a confirmation into #dialog; opened here, closed by Escape, Cancel, the scrim, or the answer to its form.
@@ -92,19 +87,22 @@
       opener = ctx.sourceElement.closest('details')?.querySelector('summary') ?? $('button', ctx.sourceElement) ?? ctx.sourceElement;
       dialog.showModal();
     } else if (dialog.open && !dialog.contains(ctx.target) && ctx.target !== '#dialog') {
-      opener = null;
+      opener = null; // it went with the old page
       dialog.close();
     }
-    if (ctx.select === '#main') $('#new-key, #flash, #main')?.focus(); // the page changed under the reader: say so
+    if (ctx.select === '#main') ($('#new-key') ?? $('#flash') ?? $('#main'))?.focus(); // the page changed under the reader: say so
+  });
+  document.addEventListener('htmx:error', () => {
+    const at = $('dialog[open] .confirm') || $('#main');
+    if (!$('.no-answer', at)) at.prepend($('#no-answer').content.cloneNode(true));
   });
   $('#dialog')?.addEventListener('close', ({ target }) => { target.replaceChildren(); opener?.focus(); opener = null; });
 
   // Menus are <details>; a click elsewhere and Escape close them.
   function closeMenus(except) { for (const menu of all('details.menu[open]')) if (menu !== except) menu.open = false; }
   document.addEventListener('click', (event) => {
-    const { target } = event, dialog = $('#dialog');
+    const { target } = event, dialog = $('#dialog'), button = target.closest('[data-copy], [data-copy-text]');
     closeMenus(target.closest('details.menu'));
-    const button = target.closest('[data-copy], [data-copy-text]');
     if (button) copyFrom(button);
     if (target === dialog || (target.closest('[data-close]') && dialog?.open)) { event.preventDefault(); dialog.close(); }
     // A click anywhere in a row that opens is a click on its chevron, unless it meant something else.
