@@ -1,6 +1,7 @@
 //! Latchkey: a self-hosted developer console for companies that sell an API.
 #![forbid(unsafe_code)]
 
+pub mod accounts;
 pub mod actor;
 pub mod admission;
 pub mod audit;
@@ -15,6 +16,7 @@ pub mod ids;
 pub mod jobs;
 pub mod keys;
 pub mod metrics;
+pub mod orgs;
 pub mod outcome;
 pub mod postgres;
 pub mod profile;
@@ -26,3 +28,4 @@ pub mod server;
 pub mod site;
 pub mod usage;
 pub mod wake;
+pub mod web;
