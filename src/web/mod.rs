@@ -5,6 +5,7 @@
 //! named after its noun, here and under `templates/`.
 
 mod assets;
+mod charts;
 mod edge;
 mod errors;
 pub mod filters;
@@ -13,6 +14,7 @@ mod frame;
 mod guard;
 mod home;
 mod invitations;
+mod keys;
 mod page;
 pub mod routes;
 mod session;
@@ -22,7 +24,7 @@ pub use errors::WebError;
 pub use flash::{Flash, Tone};
 pub use frame::{Frame, Tab};
 pub use guard::{Client, Member, Person};
-pub use page::{fragment, is_htmx, page, page_with_status, see_other, see_other_with};
+pub use page::{fragment, is_htmx, page, page_with_status, see_other, see_other_with, wants_fragment};
 pub use routes::configure;
 
 /// What handlers answer.

@@ -58,6 +58,11 @@ pub fn is_htmx(request: &HttpRequest) -> bool {
     request.headers().get("HX-Request").is_some_and(|value| value == "true")
 }
 
+/// Whether htmx puts the answer into a part of the page. Where it takes `#main` out of a whole page it says so.
+pub fn wants_fragment(request: &HttpRequest) -> bool {
+    is_htmx(request) && request.headers().get("HX-Request-Type").is_some_and(|value| value == "partial")
+}
+
 #[cfg(test)]
 mod tests {
     use askama::Template;
