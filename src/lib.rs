@@ -11,14 +11,16 @@ pub mod db;
 pub mod error;
 pub mod ids;
 pub mod jobs;
+pub mod metrics;
 pub mod outcome;
+pub mod partner_api;
 pub mod postgres;
 pub mod profile;
 pub mod raw_json;
+#[allow(missing_docs)]
 pub mod schema;
 pub mod secret;
 pub mod server;
 pub mod site;
 pub mod usage;
 pub mod wake;
-#[allow(missing_docs)]

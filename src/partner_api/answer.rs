@@ -171,7 +171,7 @@ pub(super) async fn finish(
             Reply::without_credits(partner.profile(), required, available)
         }
     };
-    partner.metrics.admitted(outcome);
+    partner.metrics.admitted(outcome.as_str());
     let mut response = reply.into_response();
     if let (Some(name), Some(window)) = (limit_name, &decision.window) {
         limit_fields(&mut response, name, window, decision_window_s(partner, name));

@@ -34,13 +34,13 @@ pub struct Partner {
     site: Site,
     admit: Batch<Admit>,
     settle: Batch<Settle>,
-    metrics: Arc<Metrics>,
+    metrics: Metrics,
     slowdown: Slowdown,
 }
 
 impl Partner {
     /// The Partner API of one instance.
-    pub fn new(site: Site, admit: Batch<Admit>, settle: Batch<Settle>, metrics: Arc<Metrics>) -> Self {
+    pub fn new(site: Site, admit: Batch<Admit>, settle: Batch<Settle>, metrics: Metrics) -> Self {
         Self { site, admit, settle, metrics, slowdown: Slowdown::default() }
     }
 
@@ -63,7 +63,7 @@ impl Way {
     fn new(profile: &Profile, route: &Route) -> Self {
         let limit = route.limit.as_deref().and_then(|name| profile.limit(name));
         Self {
-            rule: Arc::new(Rule::new(route.permission.clone(), limit)),
+            rule: Arc::new(Rule { describe: route.action == Action::KeyRead, ..Rule::new(route.permission.clone(), limit) }),
             limit_name: limit.map(|(_, limit)| limit.name.clone()),
             job: route.job.as_deref().and_then(|kind| profile.job_kind(kind)).cloned(),
             route: route.clone(),
@@ -179,7 +179,7 @@ impl Call<'_> {
             Action::CreditsRead => credits::read(self).await,
             Action::CreditsEntries => credits::entries(self).await,
             Action::UsageRead => usage::read(self).await,
-            Action::KeyRead => key::read(self).await,
+            Action::KeyRead => key::read(self),
         }
     }
 
