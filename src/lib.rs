@@ -9,9 +9,12 @@ pub mod db;
 pub mod error;
 pub mod ids;
 pub mod jobs;
+pub mod postgres;
 pub mod profile;
 pub mod raw_json;
+#[allow(missing_docs)]
 pub mod schema;
 pub mod secret;
+pub mod server;
 pub mod site;
 pub mod wake;
