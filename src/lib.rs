@@ -12,9 +12,11 @@ pub mod jobs;
 pub mod postgres;
 pub mod profile;
 pub mod raw_json;
+pub mod sandbox;
 #[allow(missing_docs)]
 pub mod schema;
 pub mod secret;
 pub mod server;
 pub mod site;
 pub mod wake;
+pub mod worker_api;
