@@ -17,6 +17,7 @@ pub mod partner_api;
 pub mod postgres;
 pub mod profile;
 pub mod raw_json;
+pub mod sandbox;
 #[allow(missing_docs)]
 pub mod schema;
 pub mod secret;
@@ -24,3 +25,4 @@ pub mod server;
 pub mod site;
 pub mod usage;
 pub mod wake;
+pub mod worker_api;
