@@ -1,17 +1,22 @@
 //! Latchkey: a self-hosted developer console for companies that sell an API.
 #![forbid(unsafe_code)]
 
+pub mod accounts;
 pub mod actor;
 pub mod admission;
 pub mod audit;
 pub mod batch;
+pub mod cli;
 pub mod clock;
+pub mod config;
 pub mod credits;
 pub mod db;
 pub mod error;
 pub mod ids;
 pub mod jobs;
+pub mod keys;
 pub mod metrics;
+pub mod orgs;
 pub mod outcome;
 pub mod partner_api;
 pub mod postgres;
@@ -25,4 +30,5 @@ pub mod server;
 pub mod site;
 pub mod usage;
 pub mod wake;
+pub mod web;
 pub mod worker_api;

@@ -8,7 +8,7 @@ use std::time::Duration;
 use actix_web::dev::ServerHandle;
 use latchkey::db::Db;
 use latchkey::profile::Profile;
-use latchkey::server::Instance;
+use latchkey::server::{Instance, Listener};
 use latchkey::site::{SecretKey, Site};
 
 use super::client::Client;
@@ -56,8 +56,10 @@ impl App {
     /// An instance on a given database.
     pub fn on(database: Arc<TestDb>, profile: Profile) -> Self {
         let db = Db::new(database.url(), 8);
-        let site = Site { db, profile: Arc::new(profile), public_url: "http://127.0.0.1".into(), secret_key: SecretKey([7; 32]) };
-        let instance = Instance { site: site.clone(), listen: vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 0))], workers: 2 };
+        let listener = Listener::bind(&[SocketAddr::from((Ipv4Addr::LOCALHOST, 0))]).unwrap();
+        let public_url = format!("http://{}", listener.address());
+        let site = Site { db, profile: Arc::new(profile), public_url, secret_key: SecretKey([7; 32]) };
+        let instance = Instance { site: site.clone(), listener, workers: 2, cluster: None, signals: false };
         let (ready, started) = mpsc::channel();
         let thread = std::thread::spawn(move || {
             instance.run(|address, server| ready.send((address, server)).unwrap()).expect("a server that serves");

@@ -1,0 +1,99 @@
+//! Sessions: rows that can be ended. The cookie carries a random token, the row its digest.
+
+use diesel::pg::PgConnection;
+use diesel::prelude::*;
+use serde_json::Value;
+use time::{Duration, OffsetDateTime};
+
+use super::{User, record};
+use crate::actor::Actor;
+use crate::error::{Error, Result};
+use crate::ids::UserId;
+use crate::schema::{sessions, users};
+use crate::secret::SecretDigest;
+
+/// Ends after so long without a request.
+pub const IDLE: Duration = Duration::hours(12);
+/// Ends after so long in any case.
+pub const ABSOLUTE: Duration = Duration::days(7);
+/// A busy session is written at most this often.
+const TOUCH: Duration = Duration::minutes(1);
+
+/// Starts a session of a person that has just proved who it is; audited.
+///
+/// # Errors
+/// `NotFound` when the account is gone; those of the database.
+pub fn create(
+    conn: &mut PgConnection, now: OffsetDateTime, token: SecretDigest, user: UserId, address: &str, user_agent: &str,
+) -> Result<()> {
+    conn.transaction(|conn| {
+        let user: User = users::table.find(user).select(User::as_select()).first(conn)?;
+        diesel::insert_into(sessions::table)
+            .values((
+                sessions::token_digest.eq(token),
+                sessions::user_id.eq(user.id),
+                sessions::address.eq(address),
+                sessions::user_agent.eq(user_agent),
+                sessions::created_at.eq(now),
+                sessions::seen_at.eq(now),
+            ))
+            .execute(conn)?;
+        let actor = Actor::person(Some(user.id), user.label().into(), address.into(), user_agent.into());
+        record(conn, &actor, now, "session.started", &user, Value::Null, Value::Null)
+    })
+}
+
+/// The person whose session this is, while it lasts; notes that it was seen.
+///
+/// # Errors
+/// Those of the database.
+pub fn load(conn: &mut PgConnection, now: OffsetDateTime, token: SecretDigest) -> Result<Option<UserId>> {
+    let found: Option<(UserId, OffsetDateTime)> = sessions::table
+        .find(token)
+        .filter(sessions::seen_at.gt(now - IDLE).and(sessions::created_at.gt(now - ABSOLUTE)))
+        .select((sessions::user_id, sessions::seen_at))
+        .first(conn)
+        .optional()?;
+    if found.is_some_and(|(_, seen_at)| seen_at <= now - TOUCH) {
+        diesel::update(sessions::table.find(token).filter(sessions::seen_at.le(now - TOUCH)))
+            .set(sessions::seen_at.eq(now))
+            .execute(conn)?;
+    }
+    Ok(found.map(|(user, _)| user))
+}
+
+/// Ends one session; audited, with where it began. One that has ended already is left alone.
+///
+/// # Errors
+/// Those of the database.
+pub fn delete(conn: &mut PgConnection, now: OffsetDateTime, token: SecretDigest) -> Result<()> {
+    conn.transaction(|conn| {
+        let ended: Option<(UserId, String, String)> = diesel::delete(sessions::table.find(token))
+            .returning((sessions::user_id, sessions::address, sessions::user_agent))
+            .get_result(conn)
+            .optional()?;
+        let Some((user, address, user_agent)) = ended else { return Ok(()) };
+        let user: User = users::table.find(user).select(User::as_select()).first(conn)?;
+        let actor = Actor::person(Some(user.id), user.label().into(), address, user_agent);
+        record(conn, &actor, now, "session.ended", &user, Value::Null, Value::Null)
+    })
+}
+
+/// Ends every session of the acting person, this one too; audited. Returns how many there were.
+///
+/// # Errors
+/// `Unauthenticated` when the actor is no person; those of the database.
+pub fn end_everywhere(conn: &mut PgConnection, actor: &Actor, now: OffsetDateTime) -> Result<usize> {
+    let id = actor.user_id().ok_or(Error::Unauthenticated)?;
+    conn.transaction(|conn| {
+        let user: User = users::table.find(id).select(User::as_select()).first(conn)?;
+        let ended = delete_all_of(conn, id)?;
+        record(conn, actor, now, "session.ended_everywhere", &user, Value::Null, serde_json::json!({"sessions": ended}))?;
+        Ok(ended)
+    })
+}
+
+/// Removes every session of a person, as part of what ends them.
+pub(super) fn delete_all_of(conn: &mut PgConnection, user: UserId) -> Result<usize> {
+    Ok(diesel::delete(sessions::table.filter(sessions::user_id.eq(user))).execute(conn)?)
+}

@@ -1,0 +1,150 @@
+//! What every answer of the dashboard passes: the origin check, the headers, error pages, the way to the sign-in.
+
+use actix_web::body::{BoxBody, MessageBody};
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::error::InternalError;
+use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use actix_web::http::{Method, StatusCode};
+use actix_web::middleware::Next;
+use actix_web::web::Data;
+use actix_web::{HttpMessage, HttpRequest, HttpResponse};
+
+use super::flash::{self, Flash};
+use super::frame::Frame;
+use super::page::{WholePage, is_htmx, see_other};
+use super::{errors, sign_in};
+use crate::clock;
+use crate::error::{ClientError, Error};
+use crate::ids::RequestId;
+use crate::site::Site;
+
+const POLICY: &str = "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; object-src 'none'";
+
+/// The middleware.
+pub async fn edge(request: ServiceRequest, next: Next<impl MessageBody + 'static>) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
+    let Some(site) = request.app_data::<Data<Site>>().cloned() else {
+        return Ok(request.into_response(HttpResponse::InternalServerError().finish()));
+    };
+    let id = RequestId::new(clock::now()).to_string();
+    if !request.method().is_safe() && !is_same_origin(request.headers(), &site) {
+        let error = ClientError::new(403, "cross_origin", "Only pages of this console may change something here. Nothing was changed.");
+        let mut response = errors::render(&Frame::of_site(&site), &error, &id);
+        dress(response.headers_mut(), &site, &id);
+        return Ok(request.into_response(response));
+    }
+    match next.call(request).await {
+        Ok(response) => {
+            let mut response = answered(response.map_into_boxed_body(), &site, &id);
+            dress(response.headers_mut(), &site, &id);
+            Ok(response)
+        }
+        // Only the session's store fails out here: the database is away. The cookie is left alone.
+        Err(error) => {
+            tracing::error!(request_id = %id, error = ?error, "session");
+            let shown = ClientError::from(&Error::Unavailable(String::new()));
+            let mut response = errors::render(&Frame::of_site(&site), &shown, &id);
+            dress(response.headers_mut(), &site, &id);
+            Err(InternalError::from_response("session", response).into())
+        }
+    }
+}
+
+/// Replaces an error by its page, and brings the flash to its cookie.
+fn answered(response: ServiceResponse, site: &Site, id: &str) -> ServiceResponse {
+    let (request, mut response) = response.into_parts();
+    let error = response.extensions().get::<ClientError>().cloned().or_else(|| bare_error(&response));
+    if let Some(error) = error {
+        if error.status >= 500 {
+            let text = response.error().map(ToString::to_string).unwrap_or_default();
+            tracing::error!(request_id = %id, status = error.status, error = %text, "{} {}", request.method(), route(&request));
+        }
+        let page = error_answer(&request, site, &error, id);
+        response = keep_headers(response, page);
+    }
+    let told = response.extensions().get::<Flash>().and_then(|told| flash::cookie(site, told));
+    let shown = response.extensions().get::<WholePage>().is_some() && request.cookie(flash::name(site)).is_some();
+    let cookie = told.or_else(|| shown.then(|| flash::removal(site)));
+    if let Some(cookie) = cookie.and_then(|cookie| HeaderValue::from_str(&cookie.encoded().to_string()).ok()) {
+        response.headers_mut().append(header::SET_COOKIE, cookie);
+    }
+    ServiceResponse::new(request, response)
+}
+
+/// An error that actix made: it has a status, and no page.
+fn bare_error(response: &HttpResponse) -> Option<ClientError> {
+    let html = response.headers().get(header::CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"text/html"));
+    let status = response.status();
+    (!html && (status.is_client_error() || status.is_server_error())).then(|| errors::of_status(status))
+}
+
+fn error_answer(request: &HttpRequest, site: &Site, error: &ClientError, id: &str) -> HttpResponse {
+    if error.status == 401 && request.method().is_safe() {
+        return to_sign_in(request);
+    }
+    let frame = request.extensions().get::<Frame>().cloned().unwrap_or_else(|| Frame::of_site(site));
+    errors::render(&frame, error, id)
+}
+
+/// What was asked is opened after signing in. htmx is told to leave the page; a 303 it would follow and swap in.
+fn to_sign_in(request: &HttpRequest) -> HttpResponse {
+    if is_htmx(request) {
+        let page = request.headers().get("HX-Current-URL").and_then(|url| url.to_str().ok()).and_then(path_of).unwrap_or("/");
+        return HttpResponse::build(StatusCode::UNAUTHORIZED).insert_header(("HX-Redirect", sign_in::location(page))).finish();
+    }
+    see_other(&sign_in::location(request.uri().path_and_query().map_or("/", |whole| whole.as_str())))
+}
+
+fn path_of(url: &str) -> Option<&str> {
+    let (_, rest) = url.split_once("://")?;
+    rest.find('/').map(|at| &rest[at..])
+}
+
+fn keep_headers(old: HttpResponse, mut new: HttpResponse) -> HttpResponse {
+    for name in [header::ALLOW, header::SET_COOKIE] {
+        for value in old.headers().get_all(&name) {
+            new.headers_mut().append(name.clone(), value.clone());
+        }
+    }
+    new
+}
+
+/// The path as the route table has it: the log sees no invitation's token.
+fn route(request: &HttpRequest) -> String {
+    request.match_pattern().unwrap_or_default()
+}
+
+fn dress(headers: &mut HeaderMap, site: &Site, id: &str) {
+    let mut set = |name: HeaderName, value: &'static str| headers.insert(name, HeaderValue::from_static(value));
+    set(header::CONTENT_SECURITY_POLICY, POLICY);
+    set(header::X_CONTENT_TYPE_OPTIONS, "nosniff");
+    set(header::REFERRER_POLICY, "no-referrer");
+    set(header::X_FRAME_OPTIONS, "DENY");
+    set(HeaderName::from_static("cross-origin-opener-policy"), "same-origin");
+    if site.is_https() {
+        set(header::STRICT_TRANSPORT_SECURITY, "max-age=31536000");
+    }
+    if !headers.contains_key(header::CACHE_CONTROL) {
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    }
+    if let Ok(id) = HeaderValue::from_str(id) {
+        headers.insert(HeaderName::from_static("x-request-id"), id);
+    }
+}
+
+/// Whether a request that may change something was sent by a page of ours, or by no page at all. Browsers say so in
+/// `Sec-Fetch-Site` (Fetch Metadata), older ones in `Origin`; what sends neither is a program, which no site can misuse.
+fn is_same_origin(headers: &HeaderMap, site: &Site) -> bool {
+    if let Some(from) = headers.get("Sec-Fetch-Site") {
+        return from == "same-origin" || from == "none";
+    }
+    let Some(origin) = headers.get(header::ORIGIN) else { return true };
+    let Ok(origin) = origin.to_str() else { return false };
+    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
+    origin == site.public_url || origin.split_once("://").is_some_and(|(_, authority)| Some(authority) == host)
+}
+
+/// Answers what no route of a path serves: 405 with `Allow`.
+pub fn wrong_method(allowed: &[Method]) -> HttpResponse {
+    let allow = allowed.iter().map(Method::as_str).collect::<Vec<_>>().join(", ");
+    HttpResponse::MethodNotAllowed().insert_header((header::ALLOW, allow)).finish()
+}

@@ -1,0 +1,186 @@
+//! What is around every screen: header, switcher, tabs, footer.
+
+use time::OffsetDateTime;
+
+use super::flash::{Flash, Tone};
+use crate::accounts::Visit;
+use crate::actor::Role;
+use crate::clock;
+use crate::site::Site;
+
+/// The tabs of the page "API", in their order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tab {
+    /// `/orgs/{slug}/api-keys`.
+    Keys,
+    /// `/orgs/{slug}/usage`.
+    Usage,
+    /// `/orgs/{slug}/credits`.
+    Credits,
+}
+
+impl Tab {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Keys, Self::Usage, Self::Credits];
+
+    /// Whether it is that one.
+    pub fn is(self, other: Self) -> bool {
+        self == other
+    }
+
+    /// As people read it.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Keys => "API Keys",
+            Self::Usage => "Usage",
+            Self::Credits => "Credits",
+        }
+    }
+
+    /// Last part of its URL.
+    pub fn path(self) -> &'static str {
+        match self {
+            Self::Keys => "api-keys",
+            Self::Usage => "usage",
+            Self::Credits => "credits",
+        }
+    }
+}
+
+/// The signed-in person as the account menu shows it.
+#[derive(Debug, Clone)]
+pub struct PersonView {
+    /// Empty when none was given.
+    pub name: String,
+    /// What it signs in with.
+    pub email: String,
+    /// Two letters for the button.
+    pub initials: String,
+}
+
+impl PersonView {
+    /// The name, or the address for want of one.
+    pub fn label(&self) -> &str {
+        if self.name.is_empty() { &self.email } else { &self.name }
+    }
+}
+
+/// One line of the organization switcher.
+#[derive(Debug, Clone)]
+pub struct OrganizationView {
+    /// Its name in URLs.
+    pub slug: String,
+    /// Its name.
+    pub name: String,
+    /// First letter of the name.
+    pub initial: String,
+    /// Whether the person manages it.
+    pub is_admin: bool,
+    /// Whether its keys are refused.
+    pub is_suspended: bool,
+}
+
+/// What is around every screen. Screens embed it as `frame`; their templates extend a layout that reads it.
+#[derive(Debug, Clone)]
+pub struct Frame {
+    /// The moment of the request; filters of times count from it.
+    pub now: OffsetDateTime,
+    /// Who is signed in.
+    pub person: Option<PersonView>,
+    /// The organization that is open.
+    pub organization: Option<OrganizationView>,
+    /// All of the person's.
+    pub organizations: Vec<OrganizationView>,
+    /// The profile's place, but for its last word: breadcrumbs.
+    pub breadcrumbs: Vec<String>,
+    /// The last word of the profile's place: the page's h1.
+    pub heading: String,
+    /// Where partners call, without a slash at the end.
+    pub base_url: String,
+    /// Host of the public URL.
+    pub host: String,
+    /// What just happened.
+    pub flash: Option<Flash>,
+}
+
+impl Frame {
+    /// The frame of a page that nobody is signed in to, or of an error before that is known.
+    pub fn of_site(site: &Site) -> Self {
+        let place = &site.profile.place;
+        let host = site.public_url.split_once("://").map_or(site.public_url.as_str(), |(_, host)| host);
+        Self {
+            now: clock::now(),
+            person: None,
+            organization: None,
+            organizations: Vec::new(),
+            breadcrumbs: place.iter().take(place.len().saturating_sub(1)).cloned().collect(),
+            heading: site.profile.title().to_owned(),
+            base_url: format!("{}{}", site.public_url, site.profile.api.base_path.trim_end_matches('/')),
+            host: host.to_owned(),
+            flash: None,
+        }
+    }
+
+    /// The same for a person who has opened `slug`.
+    pub fn of_visit(site: &Site, visit: &Visit, slug: Option<&str>) -> Self {
+        let organizations: Vec<OrganizationView> = visit
+            .organizations
+            .iter()
+            .map(|(organization, role)| OrganizationView {
+                slug: organization.slug.clone(),
+                name: organization.name.clone(),
+                initial: first_letter(&organization.name),
+                is_admin: *role == Role::Admin,
+                is_suspended: organization.suspended_at.is_some(),
+            })
+            .collect();
+        let organization = organizations.iter().find(|organization| Some(organization.slug.as_str()) == slug).cloned();
+        let user = &visit.user;
+        let person = PersonView { name: user.name.clone(), email: user.email.clone(), initials: initials(user.label()) };
+        Self { person: Some(person), organization, organizations, ..Self::of_site(site) }
+    }
+
+    /// The tabs, for the layout.
+    pub fn tabs(&self) -> [Tab; 3] {
+        Tab::ALL
+    }
+
+    /// Path below the open organization: `frame.path("usage")`.
+    pub fn path(&self, rest: &str) -> String {
+        match &self.organization {
+            Some(organization) => format!("/orgs/{}/{rest}", organization.slug),
+            None => "/".into(),
+        }
+    }
+
+    /// Whether the flash says that something was not done.
+    pub fn failed(&self) -> bool {
+        self.flash.as_ref().is_some_and(|flash| flash.tone == Tone::Fail)
+    }
+
+    /// Whether the person manages the open organization: what members may not do is left out of the page.
+    pub fn is_admin(&self) -> bool {
+        self.organization.as_ref().is_some_and(|organization| organization.is_admin)
+    }
+}
+
+fn first_letter(text: &str) -> String {
+    text.chars().find(|c| c.is_alphanumeric()).map_or_else(String::new, |c| c.to_uppercase().collect())
+}
+
+fn initials(label: &str) -> String {
+    let name = label.split('@').next().unwrap_or_default();
+    name.split(|c: char| !c.is_alphanumeric()).map(first_letter).filter(|letter| !letter.is_empty()).take(2).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::initials;
+
+    #[test]
+    fn two_letters_of_a_name_or_an_address() {
+        assert_eq!(initials("Dana Okafor"), "DO");
+        assert_eq!(initials("tomás.rey@acme.example"), "TR");
+        assert_eq!(initials("株式 会社"), "株会");
+    }
+}

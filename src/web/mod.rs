@@ -1,0 +1,29 @@
+//! The dashboard: pages for people, made on the server.
+//!
+//! `routes` is the one table of what can be asked, by whom. A request passes `edge` (origin check, headers, error pages),
+//! the session, and the guard that its handler asks for: [`guard::Person`] or [`guard::Member`]. A screen is a folder or file
+//! named after its noun, here and under `templates/`.
+
+mod assets;
+mod edge;
+mod errors;
+pub mod filters;
+mod flash;
+mod frame;
+mod guard;
+mod home;
+mod invitations;
+mod page;
+pub mod routes;
+mod session;
+mod sign_in;
+
+pub use errors::WebError;
+pub use flash::{Flash, Tone};
+pub use frame::{Frame, Tab};
+pub use guard::{Client, Member, Person};
+pub use page::{fragment, is_htmx, page, page_with_status, see_other, see_other_with};
+pub use routes::configure;
+
+/// What handlers answer.
+pub type Answer = Result<actix_web::HttpResponse, WebError>;

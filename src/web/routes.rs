@@ -1,0 +1,94 @@
+//! Every path of the dashboard, with who may ask for it. `configure` serves this table and nothing else.
+
+use std::collections::BTreeMap;
+
+use actix_web::guard;
+use actix_web::http::Method;
+use actix_web::middleware::{Compress, from_fn};
+use actix_web::{HttpResponse, Route, web};
+
+use super::{Answer, WebError, assets, edge, home, invitations, session, sign_in};
+use crate::error::Error;
+use crate::site::Site;
+
+/// Who may ask. A declaration: guards and capabilities enforce it, and a test compares the two.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Needs {
+    /// Nobody in particular.
+    Anyone,
+    /// Somebody who is signed in.
+    Person,
+    /// A member of the organization in the path.
+    Member,
+    /// An admin of the organization in the path.
+    Admin,
+}
+
+/// One line of the table.
+#[derive(Clone)]
+pub struct Declared {
+    /// GET or POST.
+    pub method: Method,
+    /// With `{slug}` for an organization.
+    pub path: &'static str,
+    /// Who may ask.
+    pub needs: Needs,
+    serve: fn() -> Route,
+}
+
+const fn get(path: &'static str, needs: Needs, serve: fn() -> Route) -> Declared {
+    Declared { method: Method::GET, path, needs, serve }
+}
+
+const fn post(path: &'static str, needs: Needs, serve: fn() -> Route) -> Declared {
+    Declared { method: Method::POST, path, needs, serve }
+}
+
+/// The table. A screen adds its lines here.
+pub const ROUTES: &[Declared] = &[
+    get("/", Needs::Anyone, || web::to(home::index)),
+    get("/sign-in", Needs::Anyone, || web::to(sign_in::show)),
+    post("/sign-in", Needs::Anyone, || web::to(sign_in::create)),
+    post("/sign-out", Needs::Anyone, || web::to(sign_in::sign_out)),
+    post("/sign-out-everywhere", Needs::Person, || web::to(sign_in::sign_out_everywhere)),
+    get("/invitations/{token}", Needs::Anyone, || web::to(invitations::show)),
+    post("/invitations/{token}", Needs::Anyone, || web::to(invitations::accept)),
+    get("/orgs/{slug}", Needs::Member, || web::to(home::organization)),
+];
+
+/// Serves the table on paths of its own, each in its middleware: whatever else the server has keeps clear of them. Pages below
+/// `/orgs` that don't exist are told so by the dashboard.
+pub fn configure(config: &mut web::ServiceConfig, site: &Site) {
+    let mut paths: BTreeMap<&'static str, Vec<&'static Declared>> = BTreeMap::new();
+    for route in ROUTES {
+        paths.entry(route.path).or_default().push(route);
+    }
+    for (path, routes) in paths {
+        let mut resource = web::resource(path);
+        let mut allowed = Vec::new();
+        for route in routes {
+            allowed.push(route.method.clone());
+            resource = resource.route(if route.method == Method::GET {
+                allowed.push(Method::HEAD);
+                (route.serve)().guard(guard::Any(guard::Get()).or(guard::Head()))
+            } else {
+                (route.serve)().method(route.method.clone())
+            });
+        }
+        let resource = resource.default_service(web::to(move || {
+            let response = edge::wrong_method(&allowed);
+            async move { response }
+        }));
+        config.service(resource.wrap(session::middleware(site)).wrap(from_fn(edge::edge)).wrap(Compress::default()));
+    }
+    let files = web::resource("/assets/{path:.*}").guard(guard::Any(guard::Get()).or(guard::Head())).to(assets::show);
+    config.service(files.wrap(from_fn(edge::edge)).wrap(Compress::default()));
+    let rest = web::resource("/orgs{rest:(/.*)?}").to(nothing);
+    config.service(rest.wrap(session::middleware(site)).wrap(from_fn(edge::edge)).wrap(Compress::default()));
+}
+
+async fn nothing(person: super::Person) -> Answer {
+    // Taken for the frame around the page; a stranger is sent to sign in first, as from every other address here.
+    drop(person);
+    Err::<HttpResponse, _>(WebError(Error::NotFound))
+}

@@ -1,0 +1,111 @@
+//! The session behind the cookie: `actix-session` keeps the cookie, the table `sessions` is the truth.
+
+use std::collections::HashMap;
+use std::future::Future;
+
+use actix_session::config::{CookieContentSecurity, PersistentSession};
+use actix_session::storage::{LoadError, SaveError, SessionKey, SessionStore, UpdateError};
+use actix_session::{Session, SessionMiddleware};
+use actix_web::cookie::time::Duration;
+use actix_web::cookie::{Key, SameSite};
+
+use super::WebError;
+use super::guard::Client;
+use crate::accounts::sessions;
+use crate::clock;
+use crate::db::Db;
+use crate::error::{Error, Result};
+use crate::ids::UserId;
+use crate::secret::{SecretDigest, random_base62};
+use crate::site::Site;
+
+const USER: &str = "user";
+const ADDRESS: &str = "address";
+const USER_AGENT: &str = "user_agent";
+/// 357 bits; also the most that is looked up.
+const TOKEN_LENGTH: usize = 64;
+
+/// Name of the cookie. `__Host-` binds it to this host, by https alone.
+pub fn cookie_name(site: &Site) -> &'static str {
+    if site.is_https() { "__Host-latchkey" } else { "latchkey" }
+}
+
+/// The middleware that every page but the assets passes.
+pub fn middleware(site: &Site) -> SessionMiddleware<Store> {
+    let life = Duration::seconds(sessions::ABSOLUTE.whole_seconds());
+    SessionMiddleware::builder(Store(site.db.clone()), Key::from(&site.secret_key.derive("session cookie")))
+        .cookie_name(cookie_name(site).into())
+        .cookie_secure(site.is_https())
+        .cookie_http_only(true)
+        .cookie_same_site(SameSite::Lax)
+        .cookie_path("/".into())
+        .cookie_content_security(CookieContentSecurity::Signed)
+        .session_lifecycle(PersistentSession::default().session_ttl(life))
+        .build()
+}
+
+/// Starts the session of a person that has just proved who it is, under a new id; the one before ends.
+///
+/// # Errors
+/// `Internal` when the values can't be kept.
+pub fn begin(session: &Session, user: UserId, client: &Client) -> Result<(), WebError> {
+    session.clear();
+    session.renew();
+    let keep = |name: &str, value: &str| session.insert(name, value).map_err(|e| Error::internal("keeping a session", e));
+    keep(USER, &user.to_string())?;
+    keep(ADDRESS, &client.address.to_string())?;
+    keep(USER_AGENT, &client.user_agent)?;
+    Ok(())
+}
+
+/// Whose session it is.
+pub fn user(session: &Session) -> Option<UserId> {
+    UserId::parse(&session.get::<String>(USER).ok()??)
+}
+
+/// The table `sessions` as a store. Its failures come out as errors of the middleware, which `edge` answers with 503.
+pub struct Store(Db);
+
+impl SessionStore for Store {
+    fn load(&self, key: &SessionKey) -> impl Future<Output = Result<Option<HashMap<String, String>>, LoadError>> {
+        let token = digest(key);
+        let now = clock::now();
+        async move {
+            let Some(token) = token else { return Ok(None) };
+            let user = self.0.run(move |conn| sessions::load(conn, now, token)).await.map_err(|e| LoadError::Other(e.into()))?;
+            Ok(user.map(|user| HashMap::from([(USER.to_owned(), serde_json::Value::from(user.to_string()).to_string())])))
+        }
+    }
+
+    async fn save(&self, state: HashMap<String, String>, _: &Duration) -> Result<SessionKey, SaveError> {
+        let failed = |error: Error| SaveError::Other(error.into());
+        let value = |name: &str| state.get(name).and_then(|text| serde_json::from_str::<String>(text).ok());
+        let user = value(USER).and_then(|id| UserId::parse(&id)).ok_or_else(|| failed(Error::Internal("session without a user".into())))?;
+        let (address, user_agent) = (value(ADDRESS).unwrap_or_default(), value(USER_AGENT).unwrap_or_default());
+        let text = random_base62(TOKEN_LENGTH).map_err(failed)?;
+        let token = SecretDigest::of(&text);
+        let now = clock::now();
+        self.0.run(move |conn| sessions::create(conn, now, token, user, &address, &user_agent)).await.map_err(failed)?;
+        text.try_into().map_err(|_| failed(Error::Internal("session key".into())))
+    }
+
+    async fn update(&self, key: SessionKey, _: HashMap<String, String>, _: &Duration) -> Result<SessionKey, UpdateError> {
+        // Nothing in a session changes: it is begun, and ended.
+        Ok(key)
+    }
+
+    async fn update_ttl(&self, _: &SessionKey, _: &Duration) -> Result<(), anyhow::Error> {
+        Ok(())
+    }
+
+    async fn delete(&self, key: &SessionKey) -> Result<(), anyhow::Error> {
+        let Some(token) = digest(key) else { return Ok(()) };
+        let now = clock::now();
+        Ok(self.0.run(move |conn| sessions::delete(conn, now, token)).await?)
+    }
+}
+
+fn digest(key: &SessionKey) -> Option<SecretDigest> {
+    let text = key.as_ref();
+    (text.len() == TOKEN_LENGTH).then(|| SecretDigest::of(text))
+}

@@ -1,0 +1,153 @@
+//! Signing in and out.
+
+use actix_web::http::StatusCode;
+use actix_web::http::header::RETRY_AFTER;
+use actix_web::web;
+use askama::Template;
+use serde::Deserialize;
+use tokio::sync::Semaphore;
+
+use super::guard::Visitor;
+use super::{Answer, Flash, Frame, Person, WebError, filters, page, page_with_status, see_other, see_other_with, session};
+use crate::accounts::{self, User, sessions};
+use crate::clock;
+use crate::error::{ClientError, Error, Result};
+
+/// Passwords that are hashed at once: each takes 19 MiB and a processor, and waiting costs nothing.
+static HASHING: Semaphore = Semaphore::const_new(2);
+
+#[derive(Template)]
+#[template(path = "sign_in/index.html")]
+struct SignIn {
+    frame: Frame,
+    email: String,
+    next: Option<String>,
+}
+
+/// The query of the page.
+#[derive(Deserialize)]
+pub struct Asked {
+    next: Option<String>,
+}
+
+/// The form.
+#[derive(Deserialize)]
+pub struct Fields {
+    #[serde(default)]
+    email: String,
+    #[serde(default)]
+    password: String,
+    next: Option<String>,
+}
+
+/// `GET /sign-in`.
+pub async fn show(visitor: Visitor, asked: web::Query<Asked>) -> Answer {
+    let next = asked.into_inner().next.filter(|path| is_local(path));
+    if session::user(&visitor.session).is_some() {
+        return Ok(see_other(next.as_deref().unwrap_or("/")));
+    }
+    page(&SignIn { frame: visitor.frame, email: String::new(), next })
+}
+
+/// `POST /sign-in`. One answer for every failure.
+pub async fn create(visitor: Visitor, fields: web::Form<Fields>) -> Answer {
+    let Fields { email, password, next } = fields.into_inner();
+    let next = next.filter(|path| is_local(path));
+    let error = match prove(&visitor, email.clone(), password).await {
+        Ok(user) => {
+            session::begin(&visitor.session, user.id, &visitor.client)?;
+            return Ok(see_other(next.as_deref().unwrap_or("/")));
+        }
+        Err(error @ (Error::Unauthenticated | Error::Limited { .. })) => ClientError::from(&error),
+        Err(error) => return Err(WebError(error)),
+    };
+    let status = StatusCode::from_u16(error.status).unwrap_or(StatusCode::UNAUTHORIZED);
+    let why = match error.retry_after_s {
+        Some(_) => error.message.into_owned(),
+        None => "E-mail and password do not match. Check both and try again.".into(),
+    };
+    let frame = Frame { flash: Some(Flash::fail("Not signed in.", why)), ..visitor.frame };
+    let mut response = page_with_status(status, &SignIn { frame, email: email.chars().take(254).collect(), next })?;
+    if let Some(seconds) = error.retry_after_s {
+        response.headers_mut().insert(RETRY_AFTER, seconds.into());
+    }
+    Ok(response)
+}
+
+async fn prove(visitor: &Visitor, email: String, password: String) -> Result<User> {
+    let db = &visitor.site.db;
+    let client = visitor.client.clone();
+    let attempt = db.run(move |conn| accounts::begin_sign_in(conn, clock::now(), &email, client.address)).await?;
+    let verified = hashing(move || attempt.verify(&password)).await?;
+    let (address, user_agent) = (visitor.client.address.to_string(), visitor.client.user_agent.clone());
+    db.run(move |conn| accounts::finish_sign_in(conn, clock::now(), verified, &address, &user_agent)).await
+}
+
+/// Runs what hashes a password on a thread that may block, a few at a time.
+///
+/// # Errors
+/// `Unavailable` when the server stops.
+pub async fn hashing<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
+    let stopped = || Error::Unavailable("worker thread stopped".into());
+    let _permit = HASHING.acquire().await.map_err(|_| stopped())?;
+    web::block(work).await.map_err(|_| stopped())
+}
+
+/// `POST /sign-out`.
+pub async fn sign_out(visitor: Visitor) -> Answer {
+    visitor.session.purge();
+    Ok(see_other_with("/sign-in", Flash::ok("Signed out.", "")))
+}
+
+/// `POST /sign-out-everywhere`.
+pub async fn sign_out_everywhere(person: Person) -> Answer {
+    let Person { site, actor, session, .. } = person;
+    site.db.run(move |conn| sessions::end_everywhere(conn, &actor, clock::now())).await?;
+    session.purge();
+    Ok(see_other_with("/sign-in", Flash::ok("Signed out everywhere.", "Every browser that was signed in has to sign in again.")))
+}
+
+/// The sign-in page that goes on to `path`.
+pub fn location(path: &str) -> String {
+    if path == "/" || !is_local(path) {
+        return "/sign-in".into();
+    }
+    let mut location = String::from("/sign-in?next=");
+    for byte in path.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-_.~/".contains(&byte) {
+            location.push(char::from(byte));
+        } else {
+            location.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    location
+}
+
+/// Whether a path stays on this host. Browsers read `//host` and `/\host` as other hosts, and drop tabs and line breaks first.
+fn is_local(path: &str) -> bool {
+    path.starts_with('/')
+        && !path.starts_with("//")
+        && !path.contains('\\')
+        && path.bytes().all(|byte| (0x21..0x7f).contains(&byte))
+        && path.len() <= 2_000
+        && !path.starts_with("/sign-")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_paths_of_ours_are_gone_on_to() {
+        for good in ["/", "/orgs/acme/usage?status=4xx&cursor=a%20b"] {
+            assert!(is_local(good), "{good}");
+        }
+        for bad in
+            ["", "https://evil.example", "//evil.example", "/\\evil.example", "/\t/evil.example", "javascript:1", "/a\r\nb", "/sign-out"]
+        {
+            assert!(!is_local(bad), "{bad:?}");
+        }
+        assert_eq!(location("/orgs/acme/usage?a=b&c=d"), "/sign-in?next=/orgs/acme/usage%3Fa%3Db%26c%3Dd");
+        assert_eq!(location("//evil.example"), "/sign-in");
+    }
+}
