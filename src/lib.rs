@@ -10,11 +10,16 @@ pub mod credits;
 pub mod db;
 pub mod error;
 pub mod ids;
+pub mod jobs;
 pub mod metrics;
 pub mod postgres;
 pub mod profile;
+pub mod raw_json;
+pub mod sandbox;
 #[allow(missing_docs)]
 pub mod schema;
 pub mod secret;
 pub mod server;
 pub mod site;
+pub mod wake;
+pub mod worker_api;
