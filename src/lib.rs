@@ -11,6 +11,7 @@ pub mod db;
 pub mod error;
 pub mod ids;
 pub mod jobs;
+pub mod keys;
 pub mod metrics;
 pub mod postgres;
 pub mod profile;
