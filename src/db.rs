@@ -83,6 +83,15 @@ impl Db {
     }
 }
 
+/// Asks the database for an answer.
+///
+/// # Errors
+/// `Unavailable` when it has none.
+pub fn ping(conn: &mut PgConnection) -> Result<()> {
+    diesel::sql_query("SELECT 1").execute(conn)?;
+    Ok(())
+}
+
 mod r2d2_log {
     /// r2d2 would print to the `log` crate, which nobody reads here.
     #[derive(Debug)]

@@ -1,0 +1,342 @@
+//! Settings: each an environment variable and a flag, checked all at once, every mistake named.
+
+use std::fmt::Display;
+use std::io::Write as _;
+use std::net::{SocketAddr, ToSocketAddrs as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::{Args, ValueEnum as _};
+use ipnet::IpNet;
+use tracing_subscriber::EnvFilter;
+
+use crate::error::{Error, FieldError, Result};
+use crate::profile::Profile;
+use crate::secret;
+use crate::site::SecretKey;
+
+/// Where the data is: for every command that looks into the database.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Settings")]
+pub struct Place {
+    /// PostgreSQL to use, as a URL; without it a private server is started in the data directory
+    #[arg(long, env = "DATABASE_URL", value_name = "URL", hide_env_values = true)]
+    pub database_url: Option<String>,
+    /// Where the private database and the secret key live
+    #[arg(long, env = "LATCHKEY_DATA_DIR", value_name = "DIR", default_value = "./data")]
+    pub data_dir: PathBuf,
+}
+
+impl Place {
+    /// `DATABASE_URL`, unless it is empty.
+    pub fn database_url(&self) -> Option<&str> {
+        self.database_url.as_deref().filter(|url| !url.is_empty())
+    }
+}
+
+/// Where people reach it: for commands that print links too.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Settings")]
+pub struct Reach {
+    /// Address and port to listen on
+    #[arg(long, env = "LATCHKEY_LISTEN", value_name = "HOST:PORT", default_value = "127.0.0.1:8080")]
+    pub listen: String,
+    /// Where browsers and partners reach it: https://keys.example.com [default: http://LISTEN]
+    #[arg(long, env = "LATCHKEY_PUBLIC_URL", value_name = "URL")]
+    pub public_url: Option<String>,
+}
+
+impl Reach {
+    /// The public URL, without a slash at its end.
+    ///
+    /// # Errors
+    /// `Invalid`, naming the setting.
+    pub fn public_url(&self) -> Result<String> {
+        let given = self.public_url.as_deref().filter(|url| !url.is_empty());
+        let url = given.map_or_else(|| format!("http://{}", self.listen), |url| url.trim_end_matches('/').to_owned());
+        let host = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
+        let good = host
+            .is_some_and(|host| !host.is_empty() && !host.contains(|c: char| c.is_whitespace() || c.is_control() || "/?#@\\".contains(c)));
+        if good || given.is_none() {
+            Ok(url)
+        } else {
+            Err(Error::field("LATCHKEY_PUBLIC_URL", format!("{url:?} is not a URL like https://keys.example.com, without a path.")))
+        }
+    }
+}
+
+/// The contract: for commands that need to know it.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Settings")]
+pub struct Contract {
+    /// Name of a built-in profile, or path of a TOML file
+    #[arg(long, env = "LATCHKEY_PROFILE", value_name = "NAME|FILE", default_value = "analysis")]
+    pub profile: String,
+}
+
+/// How the log is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum LogFormat {
+    /// For eyes.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// Everything `latchkey serve` can be told.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Settings")]
+pub struct Settings {
+    #[command(flatten)]
+    reach: Reach,
+    #[command(flatten)]
+    place: Place,
+    #[command(flatten)]
+    contract: Contract,
+    /// 64 hex digits, the root of what is signed and encrypted
+    #[arg(long, env = "LATCHKEY_SECRET_KEY", value_name = "HEX", hide_env_values = true)]
+    secret_key: Option<String>,
+    /// File with the secret key [default: made once in the data directory]
+    #[arg(long, env = "LATCHKEY_SECRET_KEY_FILE", value_name = "FILE")]
+    secret_key_file: Option<PathBuf>,
+    /// Private addresses that webhooks may reach: 10.1.0.0/16,192.168.7.9/32
+    #[arg(long, env = "LATCHKEY_WEBHOOK_ALLOW", value_name = "CIDR,…", default_value = "")]
+    webhook_allow: String,
+    /// Whether webhooks may go to http:// too
+    #[arg(long, env = "LATCHKEY_WEBHOOK_ALLOW_HTTP", value_name = "true|false", default_value = "false")]
+    webhook_allow_http: String,
+    /// Seconds between the tries of a webhook delivery
+    #[arg(long, env = "LATCHKEY_WEBHOOK_RETRY_S", value_name = "S,…", default_value = "5,300,1800,7200,18000,36000,36000")]
+    webhook_retry_s: String,
+    /// What is logged: info, warn, latchkey=debug, latchkey::request=off
+    #[arg(long, env = "LATCHKEY_LOG", value_name = "FILTER", default_value = "info")]
+    log: String,
+    /// text or json
+    #[arg(long, env = "LATCHKEY_LOG_FORMAT", value_name = "FORMAT", default_value = "text")]
+    log_format: String,
+}
+
+/// How webhooks are delivered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Webhooks {
+    /// Loopback and private ranges that they may reach although they are not public.
+    pub allow: Vec<IpNet>,
+    /// Whether http will do.
+    pub allow_http: bool,
+    /// Pauses between tries.
+    pub retries: Vec<Duration>,
+}
+
+/// Checked settings.
+#[derive(Debug)]
+pub struct Config {
+    /// Resolved addresses to listen on; never empty.
+    pub listen: Vec<SocketAddr>,
+    /// Without a slash at the end.
+    pub public_url: String,
+    /// Where the data is.
+    pub place: Place,
+    /// The contract.
+    pub profile: Arc<Profile>,
+    /// The root of what is signed and encrypted; none: the one of the data directory, see [`kept_secret_key`].
+    pub secret_key: Option<SecretKey>,
+    /// How webhooks are delivered.
+    pub webhooks: Webhooks,
+    /// What is logged.
+    pub log: EnvFilter,
+    /// And how.
+    pub log_format: LogFormat,
+}
+
+impl Settings {
+    /// Where the data is.
+    pub fn place(&self) -> &Place {
+        &self.place
+    }
+
+    /// Checks every setting.
+    ///
+    /// # Errors
+    /// `Invalid` with one entry for every mistake, named by its environment variable.
+    pub fn check(self) -> Result<Config> {
+        let mut mistakes = Mistakes::default();
+        let listen = mistakes.note("LATCHKEY_LISTEN", addresses(&self.reach.listen));
+        let public_url = mistakes.keep(self.reach.public_url());
+        let database = self.place.database_url().is_none_or(|url| url.starts_with("postgres://") || url.starts_with("postgresql://"));
+        // Not repeated in the message: it may hold a password.
+        mistakes.note("DATABASE_URL", if database { Ok(()) } else { Err("It does not start with postgres:// or postgresql://.") });
+        let profile = mistakes.keep(Profile::load(&self.contract.profile).map_err(|e| named("LATCHKEY_PROFILE", e)));
+        let secret_key = mistakes.keep(given_secret_key(self.secret_key.as_deref(), self.secret_key_file.as_deref()));
+        let allow = mistakes.note("LATCHKEY_WEBHOOK_ALLOW", ranges(&self.webhook_allow));
+        let allow_http = mistakes.note("LATCHKEY_WEBHOOK_ALLOW_HTTP", truth(&self.webhook_allow_http));
+        let retries = mistakes.note("LATCHKEY_WEBHOOK_RETRY_S", pauses(&self.webhook_retry_s));
+        let log = EnvFilter::try_new(&self.log).map_err(|e| format!("{:?} is not a filter like info or latchkey=debug: {e}.", self.log));
+        let log = mistakes.note("LATCHKEY_LOG", log);
+        let format = LogFormat::from_str(&self.log_format, true).map_err(|_| format!("{:?} is neither text nor json.", self.log_format));
+        let log_format = mistakes.note("LATCHKEY_LOG_FORMAT", format);
+        match (listen, public_url, profile, secret_key, allow, allow_http, retries, log, log_format) {
+            (
+                Some(listen),
+                Some(public_url),
+                Some(profile),
+                Some(secret_key),
+                Some(allow),
+                Some(allow_http),
+                Some(retries),
+                Some(log),
+                Some(log_format),
+            ) if mistakes.0.is_empty() => Ok(Config {
+                listen,
+                public_url,
+                place: self.place,
+                profile: Arc::new(profile),
+                secret_key,
+                webhooks: Webhooks { allow, allow_http, retries },
+                log,
+                log_format,
+            }),
+            _ => Err(Error::Invalid(mistakes.0)),
+        }
+    }
+}
+
+/// What was wrong so far.
+#[derive(Default)]
+struct Mistakes(Vec<FieldError>);
+
+impl Mistakes {
+    fn note<T>(&mut self, name: &'static str, checked: Result<T, impl Display>) -> Option<T> {
+        checked.map_err(|e| self.0.push(FieldError { field: name.into(), message: e.to_string() })).ok()
+    }
+
+    fn keep<T>(&mut self, checked: Result<T>) -> Option<T> {
+        match checked {
+            Ok(value) => Some(value),
+            Err(Error::Invalid(fields)) => {
+                self.0.extend(fields);
+                None
+            }
+            Err(other) => self.note("settings", Err(other)),
+        }
+    }
+}
+
+fn named(name: &'static str, error: Error) -> Error {
+    match error {
+        Error::Invalid(fields) => {
+            let entry = |FieldError { field, message }| {
+                let message = if field == "profile" { message } else { format!("{field}: {message}") };
+                FieldError { field: name.into(), message }
+            };
+            Error::Invalid(fields.into_iter().map(entry).collect())
+        }
+        other => other,
+    }
+}
+
+fn addresses(listen: &str) -> Result<Vec<SocketAddr>, String> {
+    let wrong = |why: String| format!("{listen:?} is not an address to listen on, like 127.0.0.1:8080 or [::]:80{why}.");
+    let mut found: Vec<SocketAddr> = listen.to_socket_addrs().map_err(|e| wrong(format!(" ({e})")))?.collect();
+    found.dedup();
+    if found.is_empty() { Err(wrong(String::new())) } else { Ok(found) }
+}
+
+fn ranges(list: &str) -> Result<Vec<IpNet>, String> {
+    let parse = |text: &str| {
+        let net = text.parse::<IpNet>().or_else(|_| text.parse::<std::net::IpAddr>().map(IpNet::from));
+        let net = net.map_err(|_| format!("{text:?} is not a range of addresses like 10.1.0.0/16."))?;
+        if may_be_allowed(&net) {
+            Ok(net)
+        } else {
+            Err(format!("{text} is not inside a loopback or private range, the only ones to allow."))
+        }
+    };
+    list.split(',').map(str::trim).filter(|text| !text.is_empty()).map(parse).collect()
+}
+
+/// Loopback, RFC 1918, RFC 6598 and unique local ranges: every other one is either public or never to be reached.
+fn may_be_allowed(net: &IpNet) -> bool {
+    ["127.0.0.0/8", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "::1/128", "fc00::/7"]
+        .iter()
+        .filter_map(|range| range.parse::<IpNet>().ok())
+        .any(|range| range.contains(net))
+}
+
+fn truth(text: &str) -> Result<bool, String> {
+    match text.to_ascii_lowercase().as_str() {
+        "true" | "1" | "yes" => Ok(true),
+        "false" | "0" | "no" | "" => Ok(false),
+        _ => Err(format!("{text:?} is neither true nor false.")),
+    }
+}
+
+fn pauses(list: &str) -> Result<Vec<Duration>, String> {
+    let parse = |text: &str| {
+        let seconds = text.parse::<u32>().ok().filter(|seconds| (1..=604_800).contains(seconds));
+        seconds.map(|seconds| Duration::from_secs(seconds.into())).ok_or_else(|| format!("{text:?} is not between 1 and 604800 seconds."))
+    };
+    let pauses: Vec<Duration> = list.split(',').map(str::trim).map(parse).collect::<Result<_, _>>()?;
+    if pauses.len() <= 20 { Ok(pauses) } else { Err(format!("{} tries are more than 20.", pauses.len())) }
+}
+
+fn given_secret_key(key: Option<&str>, file: Option<&Path>) -> Result<Option<SecretKey>> {
+    let key = key.filter(|key| !key.is_empty());
+    let file = file.filter(|file| !file.as_os_str().is_empty());
+    match (key, file) {
+        (Some(_), Some(_)) => Err(Error::field("LATCHKEY_SECRET_KEY", "It is set beside LATCHKEY_SECRET_KEY_FILE; set one of them.")),
+        (Some(key), None) => match parse_key(key) {
+            Some(key) => Ok(Some(key)),
+            None => Err(Error::field("LATCHKEY_SECRET_KEY", "It is not 64 hex digits (`openssl rand -hex 32` makes some).")),
+        },
+        (None, Some(file)) => read_key(file).map(Some).map_err(|why| Error::field("LATCHKEY_SECRET_KEY_FILE", why)),
+        (None, None) => Ok(None),
+    }
+}
+
+/// The secret key of a data directory, made at the first call. Several processes may make that call at once.
+///
+/// # Errors
+/// `Invalid` when the file can't be made or read, or holds something else.
+pub fn kept_secret_key(data_dir: &Path) -> Result<SecretKey> {
+    let path = data_dir.join("secret.key");
+    if !path.exists() {
+        make_key(data_dir, &path).map_err(|e| Error::field("LATCHKEY_DATA_DIR", format!("Cannot create {}: {e}.", path.display())))?;
+    }
+    read_key(&path).map_err(|why| Error::field("LATCHKEY_DATA_DIR", why))
+}
+
+fn make_key(data_dir: &Path, path: &Path) -> std::io::Result<()> {
+    let broken = |e: Error| std::io::Error::other(e.to_string());
+    std::fs::create_dir_all(data_dir)?;
+    let unfinished = data_dir.join(format!("secret.key.{}", secret::random_base62(8).map_err(broken)?));
+    let hex: String = secret::random_32().map_err(broken)?.iter().map(|byte| format!("{byte:02x}")).collect();
+    let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&unfinished)?;
+    file.write_all(hex.as_bytes())?;
+    file.write_all(b"\n")?;
+    file.sync_all()?;
+    // Unlike a rename, a link never replaces the key that another process made meanwhile.
+    let linked = std::fs::hard_link(&unfinished, path);
+    std::fs::remove_file(&unfinished)?;
+    match linked {
+        Err(e) if e.kind() != std::io::ErrorKind::AlreadyExists => Err(e),
+        _ => std::fs::File::open(data_dir)?.sync_all(),
+    }
+}
+
+fn read_key(path: &Path) -> Result<SecretKey, String> {
+    let text = std::fs::read_to_string(path).map_err(|e| format!("Cannot read {}: {e}.", path.display()))?;
+    parse_key(text.trim()).ok_or_else(|| format!("{} does not hold 64 hex digits.", path.display()))
+}
+
+fn parse_key(hex: &str) -> Option<SecretKey> {
+    let mut key = [0; 32];
+    if hex.len() != 64 || !hex.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        return None;
+    }
+    for (byte, digits) in key.iter_mut().zip(hex.as_bytes().chunks(2)) {
+        *byte = u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()?;
+    }
+    Some(SecretKey(key))
+}

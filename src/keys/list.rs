@@ -1,0 +1,210 @@
+//! What the screens say about keys.
+
+use diesel::pg::PgConnection;
+use diesel::prelude::*;
+use diesel::sql_types::{Array, BigInt, Integer, Nullable, Text, Timestamptz, Uuid as SqlUuid};
+use time::{Duration, OffsetDateTime};
+
+use super::{CutOver, Former, Key, Status, cut_over, former};
+use crate::error::{Error, Result};
+use crate::ids::{self, KeyId, OrgId};
+use crate::schema::organizations;
+
+/// A key as people see it.
+#[derive(Debug, Clone)]
+pub struct KeyView {
+    /// The key itself.
+    pub key: Key,
+    /// Its state.
+    pub status: Status,
+    /// Who made its current secret.
+    pub secret_created_by: String,
+    /// The old secret that still works beside the current one.
+    pub grace: Option<Grace>,
+    /// The newest request that its state did not refuse, with whichever of its secrets.
+    pub last_use: Option<LastUse>,
+    /// Requests in each of the last 24 hours, oldest first, refused ones too.
+    pub by_hour: Vec<i64>,
+}
+
+impl KeyView {
+    /// Requests in the last 24 hours, refused ones too.
+    pub fn requests_24h(&self) -> i64 {
+        self.by_hour.iter().sum()
+    }
+
+    /// Expired or revoked: listed, but never again of use.
+    pub fn is_ended(&self) -> bool {
+        self.status.is_ended()
+    }
+}
+
+/// An old secret on its way out.
+#[derive(Debug, Clone)]
+pub struct Grace {
+    /// Of the old secret.
+    pub generation: i32,
+    /// Of the old secret, without `…`.
+    pub prefix: String,
+    /// When it stops.
+    pub ends_at: OffsetDateTime,
+}
+
+/// One request with a key.
+#[derive(Debug, Clone)]
+pub struct LastUse {
+    /// When.
+    pub at: OffsetDateTime,
+    /// HTTP method.
+    pub method: String,
+    /// Path, without its query.
+    pub path: String,
+    /// Of the caller.
+    pub address: String,
+    /// Of the secret that was used.
+    pub generation: i32,
+}
+
+#[derive(QueryableByName)]
+struct Row {
+    #[diesel(sql_type = SqlUuid)]
+    id: KeyId,
+    #[diesel(sql_type = SqlUuid)]
+    organization_id: OrgId,
+    #[diesel(sql_type = Text)]
+    name: String,
+    #[diesel(sql_type = Text)]
+    environment: String,
+    #[diesel(sql_type = Array<Text>)]
+    permissions: Vec<String>,
+    #[diesel(sql_type = Timestamptz)]
+    created_at: OffsetDateTime,
+    #[diesel(sql_type = Text)]
+    created_by: String,
+    #[diesel(sql_type = Nullable<Timestamptz>)]
+    expires_at: Option<OffsetDateTime>,
+    #[diesel(sql_type = Nullable<Timestamptz>)]
+    deactivated_at: Option<OffsetDateTime>,
+    #[diesel(sql_type = Nullable<Timestamptz>)]
+    revoked_at: Option<OffsetDateTime>,
+    #[diesel(sql_type = Nullable<Text>)]
+    revoked_by: Option<String>,
+    #[diesel(sql_type = Integer)]
+    generation: i32,
+    #[diesel(sql_type = Text)]
+    prefix: String,
+    #[diesel(sql_type = Timestamptz)]
+    secret_created_at: OffsetDateTime,
+    #[diesel(sql_type = Text)]
+    secret_created_by: String,
+    #[diesel(sql_type = Nullable<Integer>)]
+    grace_generation: Option<i32>,
+    #[diesel(sql_type = Nullable<Text>)]
+    grace_prefix: Option<String>,
+    #[diesel(sql_type = Nullable<Timestamptz>)]
+    grace_ends_at: Option<OffsetDateTime>,
+    #[diesel(sql_type = Nullable<Timestamptz>)]
+    used_at: Option<OffsetDateTime>,
+    #[diesel(sql_type = Nullable<Text>)]
+    used_method: Option<String>,
+    #[diesel(sql_type = Nullable<Text>)]
+    used_path: Option<String>,
+    #[diesel(sql_type = Nullable<Text>)]
+    used_address: Option<String>,
+    #[diesel(sql_type = Nullable<Integer>)]
+    used_generation: Option<i32>,
+    #[diesel(sql_type = Array<BigInt>)]
+    by_hour: Vec<i64>,
+}
+
+impl Row {
+    fn into_view(self, now: OffsetDateTime) -> KeyView {
+        let grace = match (self.grace_generation, self.grace_prefix, self.grace_ends_at) {
+            (Some(generation), Some(prefix), Some(ends_at)) => Some(Grace { generation, prefix, ends_at }),
+            _ => None,
+        };
+        let last_use = match (self.used_at, self.used_method, self.used_path, self.used_address, self.used_generation) {
+            (Some(at), Some(method), Some(path), Some(address), Some(generation)) => {
+                Some(LastUse { at, method, path, address, generation })
+            }
+            _ => None,
+        };
+        let key = Key {
+            id: self.id,
+            organization: self.organization_id,
+            name: self.name,
+            environment: self.environment,
+            permissions: self.permissions,
+            created_at: self.created_at,
+            created_by: self.created_by,
+            expires_at: self.expires_at,
+            deactivated_at: self.deactivated_at,
+            revoked_at: self.revoked_at,
+            revoked_by: self.revoked_by,
+            generation: self.generation,
+            prefix: self.prefix,
+            secret_created_at: self.secret_created_at,
+        };
+        let status = key.status(now);
+        // The end of the key is the end of every secret, whatever its own says.
+        let grace = grace.filter(|_| !status.is_ended());
+        KeyView { key, status, secret_created_by: self.secret_created_by, grace, last_use, by_hour: self.by_hour }
+    }
+}
+
+/// All keys of an organization, ended ones last, each group in the order of their making.
+///
+/// # Errors
+/// Those of the database.
+pub fn list(conn: &mut PgConnection, organization: OrgId, now: OffsetDateTime) -> Result<Vec<KeyView>> {
+    load(conn, organization, now, None)
+}
+
+/// One key of an organization.
+///
+/// # Errors
+/// `NotFound`, for another organization's too; those of the database.
+pub fn find(conn: &mut PgConnection, organization: OrgId, key: KeyId, now: OffsetDateTime) -> Result<KeyView> {
+    load(conn, organization, now, Some(key))?.pop().ok_or(Error::NotFound)
+}
+
+fn load(conn: &mut PgConnection, organization: OrgId, now: OffsetDateTime, key: Option<KeyId>) -> Result<Vec<KeyView>> {
+    let rows: Vec<Row> = diesel::sql_query(include_str!("list.sql"))
+        .bind::<SqlUuid, _>(organization)
+        .bind::<Timestamptz, _>(now)
+        .bind::<SqlUuid, _>(ids::uuid_floor(now - Duration::DAY))
+        .bind::<Nullable<SqlUuid>, _>(key)
+        .load(conn)?;
+    Ok(rows.into_iter().map(|row| row.into_view(now)).collect())
+}
+
+/// All that the tab shows, as of one moment.
+#[derive(Debug, Clone)]
+pub struct Overview {
+    /// See [`list`].
+    pub keys: Vec<KeyView>,
+    /// The meter of each key in grace.
+    pub cut_overs: Vec<CutOver>,
+    /// See [`former`].
+    pub former: Vec<Former>,
+    /// In place of the profile's quota, where somebody set it.
+    pub requests_per_minute: Option<i32>,
+}
+
+/// All that the tab shows, from one snapshot.
+///
+/// # Errors
+/// `NotFound`; those of the database.
+pub fn overview(conn: &mut PgConnection, organization: OrgId, now: OffsetDateTime) -> Result<Overview> {
+    conn.build_transaction().read_only().repeatable_read().run(|conn| {
+        let requests_per_minute =
+            organizations::table.find(organization).select(organizations::requests_per_minute).first::<Option<i32>>(conn)?;
+        let keys = list(conn, organization, now)?;
+        let mut cut_overs = Vec::new();
+        for view in keys.iter().filter(|view| view.grace.is_some()) {
+            cut_overs.extend(cut_over::of(conn, view, now)?);
+        }
+        let former = former(conn, organization, now)?;
+        Ok(Overview { keys, cut_overs, former, requests_per_minute })
+    })
+}

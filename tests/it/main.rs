@@ -1,0 +1,5 @@
+//! The one integration test binary: `support` builds the world, a module a noun looks at it.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod health;
+mod support;

@@ -1,0 +1,124 @@
+//! The assembled server in this process, on a thread and a database of its own.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::{Arc, mpsc};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use actix_web::dev::ServerHandle;
+use latchkey::db::Db;
+use latchkey::profile::Profile;
+use latchkey::server::{Instance, Listener};
+use latchkey::site::{SecretKey, Site};
+
+use super::client::Client;
+use super::database::TestDb;
+use super::make::{Key, Make, User};
+
+/// A running instance. Stops when dropped.
+pub struct App {
+    /// What the instance's edges share.
+    pub site: Site,
+    address: SocketAddr,
+    server: ServerHandle,
+    thread: Option<JoinHandle<()>>,
+    /// Last, so that it is dropped after the server has gone.
+    database: Arc<TestDb>,
+}
+
+impl App {
+    /// An instance with the default profile and a database of its own.
+    pub fn start() -> Self {
+        Self::with(Profile::load("analysis").unwrap())
+    }
+
+    /// The same with another profile.
+    pub fn with(profile: Profile) -> Self {
+        Self::on(Arc::new(TestDb::new()), profile)
+    }
+
+    /// The same with the default profile's text changed: each pair is replaced by its second.
+    pub fn with_changes(changes: &[(&str, &str)]) -> Self {
+        let (_, text) = latchkey::profile::BUILT_IN.iter().find(|(name, _)| *name == "analysis").unwrap();
+        let mut text = text.to_string();
+        for (from, to) in changes {
+            assert!(text.contains(from), "the profile has no {from:?}");
+            text = text.replace(from, to);
+        }
+        Self::with(Profile::parse(&text).unwrap())
+    }
+
+    /// A second instance on the database, with the profile and the secret key of this one.
+    pub fn sibling(&self) -> Self {
+        Self::on(self.database.clone(), (*self.site.profile).clone())
+    }
+
+    /// An instance on a given database.
+    pub fn on(database: Arc<TestDb>, profile: Profile) -> Self {
+        let db = Db::new(database.url(), 8);
+        let listener = Listener::bind(&[SocketAddr::from((Ipv4Addr::LOCALHOST, 0))]).unwrap();
+        let public_url = format!("http://{}", listener.address());
+        let site = Site { db, profile: Arc::new(profile), public_url, secret_key: SecretKey([7; 32]) };
+        let instance = Instance { site: site.clone(), listener, workers: 2, cluster: None, signals: false };
+        let (ready, started) = mpsc::channel();
+        let thread = std::thread::spawn(move || {
+            instance.run(|address, server| ready.send((address, server)).unwrap()).expect("a server that serves");
+        });
+        let (address, server) = started.recv_timeout(Duration::from_secs(30)).expect("a server that starts");
+        Self { site, address, server, thread: Some(thread), database }
+    }
+
+    /// Its database, for a look behind the scenes.
+    pub fn database(&self) -> &TestDb {
+        &self.database
+    }
+
+    /// `http://127.0.0.1:port`.
+    pub fn origin(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Puts people, organizations and keys into the database.
+    pub fn make(&self) -> Make {
+        Make::new(self.database.conn(), self.site.profile.clone())
+    }
+
+    /// A program without credentials.
+    pub fn anon(&self) -> Client {
+        Client::new(&self.origin())
+    }
+
+    /// A browser in which this person has signed in.
+    pub async fn browser(&self, user: &User) -> Client {
+        let browser = Client::browser(&self.origin());
+        let form = [("email", user.email.as_str()), ("password", user.password.as_str())];
+        let answer = browser.post("/sign-in").form(&form).send().await;
+        assert_eq!(answer.status, 303, "signing in as {}: {}", user.email, answer.text());
+        browser
+    }
+
+    /// A browser in which nobody has signed in.
+    pub fn stranger(&self) -> Client {
+        Client::browser(&self.origin())
+    }
+
+    /// A program with an API key.
+    pub fn partner(&self, key: &Key) -> Client {
+        Client::bearer(&self.origin(), &key.text)
+    }
+
+    /// A worker, with a token of its own.
+    pub fn worker(&self) -> Client {
+        Client::bearer(&self.origin(), &self.make().worker_token())
+    }
+}
+
+impl Drop for App {
+    fn drop(&mut self) {
+        // Sent at the call; waiting is the thread's end.
+        drop(self.server.stop(false));
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}

@@ -1,0 +1,22 @@
+//! The world of the tests: a database of one's own, the assembled server, typed clients, people and keys.
+//!
+//! ```ignore
+//! let app = App::start();                                  // a database of its own, dropped at the end
+//! let scene = app.make().org().credits(3).admin().key();   // straight into the database
+//! let answer = app.partner(scene.a_key()).post("/analyses").json(&json!({"input": {}})).send().await;
+//! assert_eq!(answer.status, 202);
+//! ```
+//! `App::on(&db)` starts a second instance on the same database, `Server` a real process that can be killed.
+#![allow(dead_code, unused_imports)]
+
+mod app;
+mod client;
+mod database;
+mod make;
+mod server;
+
+pub use app::App;
+pub use client::{Answer, Client, Request};
+pub use database::TestDb;
+pub use make::{Key, Make, Org, User};
+pub use server::Server;
