@@ -83,14 +83,14 @@
     const dialog = $('#dialog');
     closeMenus();
     tellTime();
-    if (!dialog.open && dialog.childElementCount) {
+    if (ctx.select === '#main') { // the page changed under the reader: say so
+      opener = null;
+      dialog.close();
+      ($('#new-key') ?? $('#flash') ?? $('#main'))?.focus();
+    } else if (!dialog.open && dialog.childElementCount) {
       opener = ctx.sourceElement.closest('details')?.querySelector('summary') ?? $('button', ctx.sourceElement) ?? ctx.sourceElement;
       dialog.showModal();
-    } else if (dialog.open && !dialog.contains(ctx.target) && ctx.target !== '#dialog') {
-      opener = null; // it went with the old page
-      dialog.close();
     }
-    if (ctx.select === '#main') ($('#new-key') ?? $('#flash') ?? $('#main'))?.focus(); // the page changed under the reader: say so
   });
   document.addEventListener('htmx:error', () => {
     const at = $('dialog[open] .confirm') || $('#main');
