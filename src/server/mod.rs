@@ -20,6 +20,7 @@ use crate::error::{Error, Result};
 use crate::metrics::Metrics;
 use crate::postgres::Cluster;
 use crate::site::Site;
+use crate::web as web_edge;
 use housekeeping::Housekeeping;
 
 /// How long requests under way may take to finish once the end is near.
@@ -72,6 +73,7 @@ impl Edges {
     /// Every route. The Partner API comes last: its base path may be `/`.
     fn configure(&self, config: &mut web::ServiceConfig) {
         config.app_data(self.site.clone()).app_data(self.metrics.clone()).configure(health::configure);
+        web_edge::configure(config, &self.site);
     }
 }
 

@@ -7,6 +7,8 @@
 mod assets;
 mod edge;
 mod errors;
+// What the filters' macro makes has no documentation.
+#[allow(missing_docs)]
 pub mod filters;
 mod flash;
 mod frame;
@@ -21,8 +23,8 @@ mod sign_in;
 pub use errors::WebError;
 pub use flash::{Flash, Tone};
 pub use frame::{Frame, Tab};
-pub use guard::{Client, Member, Person};
-pub use page::{fragment, is_htmx, page, page_with_status, see_other, see_other_with};
+pub use guard::{Client, Member, Person, Visitor};
+pub use page::{fragment, is_htmx, page, page_with_status, see_other, see_other_with, wants_fragment};
 pub use routes::configure;
 
 /// What handlers answer.
