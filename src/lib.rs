@@ -3,7 +3,9 @@
 
 pub mod accounts;
 pub mod actor;
+pub mod admission;
 pub mod audit;
+pub mod batch;
 pub mod cli;
 pub mod clock;
 pub mod config;
@@ -15,6 +17,7 @@ pub mod jobs;
 pub mod keys;
 pub mod metrics;
 pub mod orgs;
+pub mod outcome;
 pub mod postgres;
 pub mod profile;
 pub mod raw_json;
@@ -24,6 +27,7 @@ pub mod schema;
 pub mod secret;
 pub mod server;
 pub mod site;
+pub mod usage;
 pub mod wake;
 pub mod web;
 pub mod worker_api;
