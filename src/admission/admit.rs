@@ -160,8 +160,7 @@ fn decision(row: &Row, limit_number: i16, taken: &mut HashMap<(Uuid, i16), i64>)
     if window.is_some_and(|window| window.used > window.limit) {
         outcome = Outcome::RateLimited;
     }
-    let key =
-        KnownKey { organization: *organization, key: *key, generation: *generation, environment: environment.clone(), stale: *stale };
+    let key = KnownKey { organization: *organization, key: *key, generation: *generation, environment: environment.clone(), stale: *stale };
     Decision { outcome, key: Some(key), window }
 }
 
@@ -232,9 +231,7 @@ impl QueryFragment<Pg> for Statement {
         out.push_bind_param::<sql::Array<sql::Int8>, _>(&self.windows_s)?;
         out.push_sql(", ");
         out.push_bind_param::<sql::Array<sql::Int8>, _>(&self.counts)?;
-        out.push_sql(
-            ") WITH ORDINALITY AS a (digest, permission, limit_number, per_organization, quota, window_s, n, ord)\n",
-        );
+        out.push_sql(") WITH ORDINALITY AS a (digest, permission, limit_number, per_organization, quota, window_s, n, ord)\n");
         out.push_sql(include_str!("admit.sql"));
         Ok(())
     }
