@@ -4,5 +4,6 @@
 mod capabilities;
 mod health;
 mod jobs;
+mod people;
 mod postgres;
 mod support;
