@@ -18,9 +18,11 @@ pub mod keys;
 pub mod metrics;
 pub mod orgs;
 pub mod outcome;
+pub mod partner_api;
 pub mod postgres;
 pub mod profile;
 pub mod raw_json;
+pub mod sandbox;
 #[allow(missing_docs)]
 pub mod schema;
 pub mod secret;
@@ -29,3 +31,4 @@ pub mod site;
 pub mod usage;
 pub mod wake;
 pub mod web;
+pub mod worker_api;

@@ -51,6 +51,11 @@ impl Wake {
         Ear { wake: self.clone(), seen: self.lock().rings, tasks: self.0.tasks.subscribe() }
     }
 
+    /// Lets a thread sleep through rings, but not through the stop.
+    pub fn wait_for_stop(&self, at_most: Duration) {
+        let _ = self.0.changed.wait_timeout_while(self.lock(), at_most, |state| !state.stopped);
+    }
+
     fn change(&self, change: impl Fn(&mut State)) {
         change(&mut self.lock());
         self.0.changed.notify_all();

@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 
 use diesel::pg::{Pg, PgConnection};
-use diesel::prelude::*;
 use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
 use diesel::sql_types as sql;
 use diesel::{QueryResult, RunQueryDsl};
@@ -29,6 +28,8 @@ pub struct Rule {
     pub quota: i64,
     /// Length of a window.
     pub window_s: i64,
+    /// Whether the answer is to tell [`About`] the key.
+    pub describe: bool,
 }
 
 impl Rule {
@@ -37,6 +38,7 @@ impl Rule {
         match limit {
             None => Self { permission, ..Self::default() },
             Some((number, limit)) => Self {
+                describe: false,
                 permission,
                 limit_number: number,
                 per_organization: limit.scope == Scope::Organization,
@@ -65,10 +67,27 @@ pub struct KnownKey {
     pub key: KeyId,
     /// Which of its texts was used.
     pub generation: i32,
+    /// What people see of the text that was used.
+    pub prefix: String,
     /// Its environment.
     pub environment: String,
     /// The text is no longer, or soon no longer, the current one.
     pub stale: bool,
+}
+
+/// What a key may know of itself.
+#[derive(Debug, Clone)]
+pub struct About {
+    /// The name people gave it.
+    pub name: String,
+    /// What it may do; empty where every key may do everything.
+    pub permissions: Vec<String>,
+    /// Its organization.
+    pub organization_slug: String,
+    /// Its organization's name.
+    pub organization_name: String,
+    /// Credits that are free.
+    pub available: i64,
 }
 
 /// A window after this request was counted.
@@ -98,6 +117,15 @@ pub struct Decision {
     pub key: Option<KnownKey>,
     /// The window, where the limit was looked at.
     pub window: Option<Window>,
+    /// Where the rule asks for it.
+    pub about: Option<About>,
+}
+
+impl Decision {
+    /// Refused before any key was found.
+    pub fn stranger(outcome: Outcome) -> Self {
+        Self { outcome, key: None, window: None, about: None }
+    }
 }
 
 /// The first stage.
@@ -131,17 +159,18 @@ impl Decide for Admit {
         let mut taken: HashMap<(Uuid, i16), i64> = HashMap::new();
         let counts = statement.counts.clone();
         let limit_numbers = statement.limit_numbers.clone();
-        for row in statement.load::<Row>(conn)? {
-            let group = row.0 as usize - 1;
-            if row.9.is_some() {
-                *taken.entry((row.7, limit_numbers[group])).or_default() += counts[group];
+        for row in statement.load::<Columns>(conn)? {
+            let row = Row::from(row);
+            let group = row.group;
+            if row.used_after.is_some() {
+                *taken.entry((row.scope, limit_numbers[group])).or_default() += counts[group];
             }
             rows[group] = Some(row);
         }
         Ok(group_of
             .into_iter()
             .map(|group| match &rows[group] {
-                None => Decision { outcome: Outcome::Unknown, key: None, window: None },
+                None => Decision::stranger(Outcome::Unknown),
                 Some(row) => decision(row, limit_numbers[group], &mut taken),
             })
             .collect())
@@ -150,8 +179,8 @@ impl Decide for Admit {
 
 /// Hands out the next place in the window: `taken` counts down to the window's last place of this batch.
 fn decision(row: &Row, limit_number: i16, taken: &mut HashMap<(Uuid, i16), i64>) -> Decision {
-    let (_, organization, key, generation, stale, environment, outcome, scope, limit, used_after, left_ms) = row;
-    let mut outcome = Outcome::parse(outcome).unwrap_or(Outcome::Unknown);
+    let Row { scope, limit, used_after, left_ms, .. } = row;
+    let mut outcome = Outcome::parse(&row.outcome).unwrap_or(Outcome::Unknown);
     let window = used_after.zip(taken.get_mut(&(*scope, limit_number))).map(|(used_after, left)| {
         *left -= 1;
         let left_ms = left_ms.unwrap_or(0).max(1);
@@ -160,8 +189,7 @@ fn decision(row: &Row, limit_number: i16, taken: &mut HashMap<(Uuid, i16), i64>)
     if window.is_some_and(|window| window.used > window.limit) {
         outcome = Outcome::RateLimited;
     }
-    let key = KnownKey { organization: *organization, key: *key, generation: *generation, environment: environment.clone(), stale: *stale };
-    Decision { outcome, key: Some(key), window }
+    Decision { outcome, key: Some(row.key.clone()), window, about: row.about.clone() }
 }
 
 type RowSql = (
@@ -172,12 +200,73 @@ type RowSql = (
     sql::Bool,
     sql::Text,
     sql::Text,
+    sql::Text,
     sql::Uuid,
     sql::Int8,
     sql::Nullable<sql::Int8>,
     sql::Nullable<sql::Int8>,
+    sql::Nullable<sql::Int8>,
+    sql::Nullable<sql::Text>,
+    sql::Nullable<sql::Array<sql::Text>>,
+    sql::Nullable<sql::Text>,
+    sql::Nullable<sql::Text>,
 );
-type Row = (i64, OrgId, KeyId, i32, bool, String, String, Uuid, i64, Option<i64>, Option<i64>);
+
+type Columns = (
+    i64,
+    OrgId,
+    KeyId,
+    i32,
+    bool,
+    String,
+    String,
+    String,
+    Uuid,
+    i64,
+    Option<i64>,
+    Option<i64>,
+    Option<i64>,
+    Option<String>,
+    Option<Vec<String>>,
+    Option<String>,
+    Option<String>,
+);
+
+/// What the statement says about one group of asks.
+struct Row {
+    group: usize,
+    key: KnownKey,
+    outcome: String,
+    scope: Uuid,
+    limit: i64,
+    used_after: Option<i64>,
+    left_ms: Option<i64>,
+    about: Option<About>,
+}
+
+impl From<Columns> for Row {
+    fn from(columns: Columns) -> Self {
+        let (ord, organization, key, generation, stale, prefix, environment, outcome, scope, limit, used_after, left_ms, ..) = columns;
+        let (.., available, name, permissions, organization_slug, organization_name) = columns;
+        let about = available.zip(name).zip(permissions).zip(organization_slug).zip(organization_name);
+        Self {
+            group: ord as usize - 1,
+            key: KnownKey { organization, key, generation, prefix, environment, stale },
+            outcome,
+            scope,
+            limit,
+            used_after,
+            left_ms,
+            about: about.map(|((((available, name), permissions), organization_slug), organization_name)| About {
+                name,
+                permissions,
+                organization_slug,
+                organization_name,
+                available,
+            }),
+        }
+    }
+}
 
 /// One constant text with arrays bound: prepared once a connection. `sql_query` would be planned anew each time.
 #[derive(Default)]
@@ -188,6 +277,7 @@ struct Statement {
     per_organization: Vec<bool>,
     quotas: Vec<i64>,
     windows_s: Vec<i64>,
+    describe: Vec<bool>,
     counts: Vec<i64>,
 }
 
@@ -199,6 +289,7 @@ impl Statement {
         self.per_organization.push(ask.rule.per_organization);
         self.quotas.push(ask.rule.quota);
         self.windows_s.push(ask.rule.window_s);
+        self.describe.push(ask.rule.describe);
         self.counts.push(0);
         self.counts.len() - 1
     }
@@ -230,8 +321,12 @@ impl QueryFragment<Pg> for Statement {
         out.push_sql(", ");
         out.push_bind_param::<sql::Array<sql::Int8>, _>(&self.windows_s)?;
         out.push_sql(", ");
+        out.push_bind_param::<sql::Array<sql::Bool>, _>(&self.describe)?;
+        out.push_sql(", ");
         out.push_bind_param::<sql::Array<sql::Int8>, _>(&self.counts)?;
-        out.push_sql(") WITH ORDINALITY AS a (digest, permission, limit_number, per_organization, quota, window_s, n, ord)\n");
+        out.push_sql(
+            ") WITH ORDINALITY AS a (digest, permission, limit_number, per_organization, quota, window_s, describe, n, ord)\n",
+        );
         out.push_sql(include_str!("admit.sql"));
         Ok(())
     }

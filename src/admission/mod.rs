@@ -22,5 +22,5 @@
 mod admit;
 mod settle;
 
-pub use admit::{Admit, Ask, Decision, KnownKey, Rule, Window};
+pub use admit::{About, Admit, Ask, Decision, KnownKey, Rule, Window};
 pub use settle::{Creation, Settle, Settled, Settlement};

@@ -21,10 +21,17 @@
 //! - Held credits end once: settled at creation (`on_start`), or settled at completion and released at failure
 //!   (`on_success`).
 
+pub mod doorbell;
+mod events;
 mod job;
+mod lease;
+mod report;
 mod shape;
+pub mod worker_tokens;
 
 pub use job::{Job, NewJob, Status, insert_many, read};
+pub use lease::{Claimed, claim, expire_leases, hand_back};
+pub use report::{Standing, complete, fail, progress};
 pub use shape::{Results, Shape, results, shape};
 
 /// How long a worker may be silent.

@@ -160,7 +160,12 @@ pub(super) async fn finish(
     };
     let mut outcome = decision.outcome;
     let reply = match settled {
-        Settled::Recorded | Settled::Created => reply,
+        Settled::Recorded => reply,
+        Settled::Created => {
+            // The workers of this instance need not wait for the doorbell.
+            partner.wake.ring();
+            reply
+        }
         Settled::Replayed { status, answer } => Reply { replayed: true, ..Reply::new(status, answer) },
         Settled::Mismatch => {
             let error = Error::field("Idempotency-Key", "This key was used before with another request. Use a new one.");
@@ -171,7 +176,7 @@ pub(super) async fn finish(
             Reply::without_credits(partner.profile(), required, available)
         }
     };
-    partner.metrics.admitted(outcome);
+    partner.metrics.admitted(outcome.as_str());
     let mut response = reply.into_response();
     if let (Some(name), Some(window)) = (limit_name, &decision.window) {
         limit_fields(&mut response, name, window, decision_window_s(partner, name));

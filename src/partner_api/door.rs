@@ -117,12 +117,13 @@ pub(super) async fn stranger(partner: &Partner, visit: &Visit, stranger: Strange
             Reply::error(partner.profile(), &error).into_response()
         }
         Stranger::Refused(outcome) => {
-            partner.metrics.admitted(outcome);
+            partner.metrics.admitted(outcome.as_str());
+            partner.metrics.unknown_key_requests.inc();
             let delay = visit.ip.map_or(Duration::ZERO, |ip| partner.slowdown.delay(ip, visit.started));
             if !delay.is_zero() {
                 tokio::time::sleep(delay).await;
             }
-            let refused = crate::admission::Decision { outcome, key: None, window: None };
+            let refused = crate::admission::Decision::stranger(outcome);
             Reply::refusal(partner.profile(), &refused, &Default::default()).into_response()
         }
     }

@@ -1,32 +1,30 @@
-//! `key.read`: what am I?
+//! `key.read`: what am I? Admission has looked it all up already, so that asking costs no query of its own.
 
 use serde::Serialize;
 
 use super::Call;
 use super::answer::Reply;
-use crate::credits;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::ids::{KeyId, OrgId};
-use crate::keys;
 
 #[derive(Serialize)]
-struct KeyBody {
+struct KeyBody<'a> {
     key_id: KeyId,
-    name: String,
-    prefix: String,
-    environment: String,
+    name: &'a str,
+    prefix: &'a str,
+    environment: &'a str,
     status: &'static str,
-    permissions: Vec<String>,
-    organization: OrganizationBody,
+    permissions: &'a [String],
+    organization: OrganizationBody<'a>,
     rate_limit: Option<RateLimitBody>,
     credits: CreditsBody,
 }
 
 #[derive(Serialize)]
-struct OrganizationBody {
+struct OrganizationBody<'a> {
     id: OrgId,
-    slug: String,
-    name: String,
+    slug: &'a str,
+    name: &'a str,
 }
 
 #[derive(Serialize)]
@@ -41,21 +39,22 @@ struct CreditsBody {
     available: i64,
 }
 
-pub(super) async fn read(call: &Call<'_>) -> Result<Reply> {
-    let (organization, key, generation) = (call.key.organization, call.key.key, call.key.generation);
-    let read = move |conn: &mut _| Ok((keys::identity(conn, organization, key, generation)?, credits::balance(conn, organization)?));
-    let (identity, balance) = call.partner.site.db.run(read).await?;
-    let window = call.decision.window;
+pub(super) fn read(call: &Call<'_>) -> Result<Reply> {
+    let about = call.decision.about.as_ref().ok_or_else(|| Error::Internal("admission did not describe the key".into()))?;
     Reply::ok(&KeyBody {
-        key_id: key,
-        name: identity.name,
-        prefix: identity.prefix,
-        environment: call.key.environment.clone(),
+        key_id: call.key.key,
+        name: &about.name,
+        prefix: &call.key.prefix,
+        environment: &call.key.environment,
         // Only an active key comes this far.
         status: "active",
-        permissions: identity.permissions,
-        organization: OrganizationBody { id: organization, slug: identity.organization_slug, name: identity.organization_name },
-        rate_limit: window.map(|window| RateLimitBody { limit: window.limit, remaining: window.remaining(), reset_s: window.reset_s }),
-        credits: CreditsBody { available: balance.available },
+        permissions: &about.permissions,
+        organization: OrganizationBody { id: call.key.organization, slug: &about.organization_slug, name: &about.organization_name },
+        rate_limit: call.decision.window.map(|window| RateLimitBody {
+            limit: window.limit,
+            remaining: window.remaining(),
+            reset_s: window.reset_s,
+        }),
+        credits: CreditsBody { available: about.available },
     })
 }

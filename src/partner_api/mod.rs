@@ -25,6 +25,7 @@ use crate::metrics::Metrics;
 use crate::outcome::Outcome;
 use crate::profile::{Action, JobKind, Profile, Route};
 use crate::site::Site;
+use crate::wake::Wake;
 
 use answer::Reply;
 use door::{Slowdown, Visit};
@@ -34,14 +35,15 @@ pub struct Partner {
     site: Site,
     admit: Batch<Admit>,
     settle: Batch<Settle>,
-    metrics: Arc<Metrics>,
+    metrics: Metrics,
+    wake: Wake,
     slowdown: Slowdown,
 }
 
 impl Partner {
     /// The Partner API of one instance.
-    pub fn new(site: Site, admit: Batch<Admit>, settle: Batch<Settle>, metrics: Arc<Metrics>) -> Self {
-        Self { site, admit, settle, metrics, slowdown: Slowdown::default() }
+    pub fn new(site: Site, admit: Batch<Admit>, settle: Batch<Settle>, metrics: Metrics, wake: Wake) -> Self {
+        Self { site, admit, settle, metrics, wake, slowdown: Slowdown::default() }
     }
 
     fn profile(&self) -> &Profile {
@@ -63,7 +65,7 @@ impl Way {
     fn new(profile: &Profile, route: &Route) -> Self {
         let limit = route.limit.as_deref().and_then(|name| profile.limit(name));
         Self {
-            rule: Arc::new(Rule::new(route.permission.clone(), limit)),
+            rule: Arc::new(Rule { describe: route.action == Action::KeyRead, ..Rule::new(route.permission.clone(), limit) }),
             limit_name: limit.map(|(_, limit)| limit.name.clone()),
             job: route.job.as_deref().and_then(|kind| profile.job_kind(kind)).cloned(),
             route: route.clone(),
@@ -179,7 +181,7 @@ impl Call<'_> {
             Action::CreditsRead => credits::read(self).await,
             Action::CreditsEntries => credits::entries(self).await,
             Action::UsageRead => usage::read(self).await,
-            Action::KeyRead => key::read(self).await,
+            Action::KeyRead => key::read(self),
         }
     }
 

@@ -1,7 +1,6 @@
 //! Writing the history: whole batches in one statement that is prepared once.
 
 use diesel::pg::{Pg, PgConnection};
-use diesel::prelude::*;
 use diesel::query_builder::{AstPass, QueryFragment, QueryId};
 use diesel::sql_types as sql;
 use diesel::{QueryResult, RunQueryDsl};

@@ -25,7 +25,8 @@ pub async fn edge(request: ServiceRequest, next: Next<impl MessageBody + 'static
     let Some(site) = request.app_data::<Data<Site>>().cloned() else {
         return Ok(request.into_response(HttpResponse::InternalServerError().finish()));
     };
-    let id = RequestId::new(clock::now()).to_string();
+    // The server has named the request, for its log.
+    let id = request.extensions().get::<RequestId>().copied().unwrap_or_else(|| RequestId::new(clock::now())).to_string();
     if !request.method().is_safe() && !is_same_origin(request.headers(), &site) {
         let error = ClientError::new(403, "cross_origin", "Only pages of this console may change something here. Nothing was changed.");
         let mut response = errors::render(&Frame::of_site(&site), &error, &id);
@@ -38,7 +39,7 @@ pub async fn edge(request: ServiceRequest, next: Next<impl MessageBody + 'static
             dress(response.headers_mut(), &site, &id);
             Ok(response)
         }
-        // Only the session's store fails out here: the database is away. The cookie is left alone.
+        // Only the session's store fails out here, in writing: the database is away. The cookie is left alone.
         Err(error) => {
             tracing::error!(request_id = %id, error = ?error, "session");
             let shown = ClientError::from(&Error::Unavailable(String::new()));

@@ -143,7 +143,7 @@ impl FromRequest for Member {
 async fn person(request: &HttpRequest, slug: Option<String>) -> Result<Person, WebError> {
     let site = site(request)?;
     let session = request.get_session();
-    let id = session::user(&session).ok_or(Error::Unauthenticated)?;
+    let id = session::user(&session)?.ok_or(Error::Unauthenticated)?;
     let opened = slug.clone();
     let visit = site.db.run(move |conn| accounts::visit(conn, id, opened.as_deref())).await?;
     let frame = Frame { flash: shown_flash(request, &site), ..Frame::of_visit(&site, &visit, slug.as_deref()) };

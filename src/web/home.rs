@@ -14,7 +14,7 @@ struct NoOrganization {
 
 /// `GET /`.
 pub async fn index(visitor: Visitor) -> Answer {
-    let Some(id) = session::user(&visitor.session) else { return Ok(see_other("/sign-in")) };
+    let Some(id) = session::user(&visitor.session)? else { return Ok(see_other("/sign-in")) };
     let visit = visitor.site.db.run(move |conn| accounts::visit(conn, id, None)).await?;
     let last = visit.organizations.iter().find(|(organization, _)| Some(organization.id) == visit.user.last_organization_id);
     match last.or(visit.organizations.first()) {

@@ -8,6 +8,8 @@ mod assets;
 mod charts;
 mod edge;
 mod errors;
+// What the filters' macro makes has no documentation.
+#[allow(missing_docs)]
 pub mod filters;
 mod flash;
 mod frame;
@@ -23,9 +25,9 @@ mod sign_in;
 pub use errors::WebError;
 pub use flash::{Flash, Tone};
 pub use frame::{Frame, Tab};
-pub use guard::{Client, Member, Person};
+pub use guard::{Client, Member, Person, Visitor};
 pub use page::{fragment, is_htmx, page, page_with_status, see_other, see_other_with, wants_fragment};
-pub use routes::configure;
+pub use routes::{configure, configure_rest};
 
 /// What handlers answer.
 pub type Answer = Result<actix_web::HttpResponse, WebError>;

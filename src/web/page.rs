@@ -1,7 +1,7 @@
 //! From a template to an answer.
 
 use actix_web::http::StatusCode;
-use actix_web::http::header::LOCATION;
+use actix_web::http::header::{LOCATION, VARY};
 use actix_web::{HttpRequest, HttpResponse};
 use askama::Template;
 
@@ -38,7 +38,10 @@ pub fn fragment(template: &impl Template) -> Answer {
 }
 
 fn html(status: StatusCode, template: &impl Template) -> Answer {
-    Ok(HttpResponse::build(status).content_type("text/html; charset=utf-8").body(template.render()?))
+    let mut response = HttpResponse::build(status);
+    // One address answers with a page or with a part of it.
+    response.insert_header((VARY, "HX-Request-Type"));
+    Ok(response.content_type("text/html; charset=utf-8").body(template.render()?))
 }
 
 /// 303: on to another page of ours.
@@ -53,14 +56,14 @@ pub fn see_other_with(location: &str, flash: Flash) -> HttpResponse {
     response
 }
 
-/// Whether htmx asks. What it wants is then told by the query or by what it targets.
-pub fn is_htmx(request: &HttpRequest) -> bool {
-    request.headers().get("HX-Request").is_some_and(|value| value == "true")
-}
-
-/// Whether htmx puts the answer into a part of the page. Where it takes `#main` out of a whole page it says so.
+/// Whether htmx asks for part of a page: a confirmation, a table, a row. What has `hx-select` wants the whole page.
 pub fn wants_fragment(request: &HttpRequest) -> bool {
     is_htmx(request) && request.headers().get("HX-Request-Type").is_some_and(|value| value == "partial")
+}
+
+/// Whether htmx asks.
+pub fn is_htmx(request: &HttpRequest) -> bool {
+    request.headers().get("HX-Request").is_some_and(|value| value == "true")
 }
 
 #[cfg(test)]

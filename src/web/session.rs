@@ -1,7 +1,6 @@
 //! The session behind the cookie: `actix-session` keeps the cookie, the table `sessions` is the truth.
 
 use std::collections::HashMap;
-use std::future::Future;
 
 use actix_session::config::{CookieContentSecurity, PersistentSession};
 use actix_session::storage::{LoadError, SaveError, SessionKey, SessionStore, UpdateError};
@@ -21,6 +20,8 @@ use crate::site::Site;
 
 const USER: &str = "user";
 const ADDRESS: &str = "address";
+/// Stands in a session that could not be loaded: an error of the store would end the request without a page.
+const AWAY: &str = "away";
 const USER_AGENT: &str = "user_agent";
 /// 357 bits; also the most that is looked up.
 const TOKEN_LENGTH: usize = 64;
@@ -59,21 +60,31 @@ pub fn begin(session: &Session, user: UserId, client: &Client) -> Result<(), Web
 }
 
 /// Whose session it is.
-pub fn user(session: &Session) -> Option<UserId> {
-    UserId::parse(&session.get::<String>(USER).ok()??)
+///
+/// # Errors
+/// `Unavailable` when the database could not say.
+pub fn user(session: &Session) -> Result<Option<UserId>> {
+    if session.contains_key(AWAY) {
+        return Err(Error::Unavailable("session not loaded".into()));
+    }
+    Ok(session.get::<String>(USER).ok().flatten().and_then(|id| UserId::parse(&id)))
 }
 
-/// The table `sessions` as a store. Its failures come out as errors of the middleware, which `edge` answers with 503.
+/// The table `sessions` as a store. What fails in writing comes out as an error of the middleware, which `edge` answers with 503.
 pub struct Store(Db);
 
 impl SessionStore for Store {
-    fn load(&self, key: &SessionKey) -> impl Future<Output = Result<Option<HashMap<String, String>>, LoadError>> {
-        let token = digest(key);
+    async fn load(&self, key: &SessionKey) -> Result<Option<HashMap<String, String>>, LoadError> {
+        let Some(token) = digest(key) else { return Ok(None) };
         let now = clock::now();
-        async move {
-            let Some(token) = token else { return Ok(None) };
-            let user = self.0.run(move |conn| sessions::load(conn, now, token)).await.map_err(|e| LoadError::Other(e.into()))?;
-            Ok(user.map(|user| HashMap::from([(USER.to_owned(), serde_json::Value::from(user.to_string()).to_string())])))
+        let entry = |name: &str, value: String| Ok(Some(HashMap::from([(name.to_owned(), serde_json::Value::from(value).to_string())])));
+        match self.0.run(move |conn| sessions::load(conn, now, token)).await {
+            Ok(Some(user)) => entry(USER, user.to_string()),
+            Ok(None) => Ok(None),
+            Err(error) => {
+                tracing::error!(error = %error, "loading a session");
+                entry(AWAY, String::new())
+            }
         }
     }
 

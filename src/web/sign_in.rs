@@ -43,7 +43,7 @@ pub struct Fields {
 /// `GET /sign-in`.
 pub async fn show(visitor: Visitor, asked: web::Query<Asked>) -> Answer {
     let next = asked.into_inner().next.filter(|path| is_local(path));
-    if session::user(&visitor.session).is_some() {
+    if session::user(&visitor.session)?.is_some() {
         return Ok(see_other(next.as_deref().unwrap_or("/")));
     }
     page(&SignIn { frame: visitor.frame, email: String::new(), next })

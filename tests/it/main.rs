@@ -3,4 +3,7 @@
 
 mod capabilities;
 mod health;
+mod jobs;
+mod people;
+mod postgres;
 mod support;
