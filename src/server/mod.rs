@@ -19,6 +19,7 @@ pub use listener::Listener;
 
 use crate::error::{Error, Result};
 use crate::metrics::Metrics;
+use crate::partner_api::{self, Partner};
 use crate::postgres::Cluster;
 use crate::site::Site;
 use crate::wake::Wake;
@@ -60,8 +61,13 @@ impl Instance {
         let Self { site, listener, workers, cluster, signals, demo } = self;
         let metrics = Metrics::new();
         let wake = Wake::default();
-        let threads = Threads::start(&site, &wake, &metrics, cluster, demo)?;
-        let edges = Edges { site: web::Data::new(site), metrics: web::Data::new(metrics), wake: web::Data::new(wake) };
+        let (threads, partner) = Threads::start(&site, &wake, &metrics, cluster, demo)?;
+        let edges = Edges {
+            site: web::Data::new(site),
+            metrics: web::Data::new(metrics),
+            wake: web::Data::new(wake),
+            partner: web::Data::new(partner),
+        };
         let served = System::new().block_on(serve(edges, listener, workers, signals, ready));
         // In this order: who takes work first, who writes it down last.
         threads.stop().and(served)
@@ -74,6 +80,7 @@ struct Edges {
     site: web::Data<Site>,
     metrics: web::Data<Metrics>,
     wake: web::Data<Wake>,
+    partner: web::Data<Partner>,
 }
 
 impl Edges {
@@ -83,6 +90,9 @@ impl Edges {
         health::configure(config);
         worker_api::configure(config);
         crate::web::configure(config, &self.site);
+        partner_api::configure(config, &self.partner);
+        crate::web::routes::configure_not_found(config);
+        config.app_data(self.partner.clone()).default_service(web::to(partner_api::not_found));
     }
 }
 

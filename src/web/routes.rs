@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use actix_web::guard;
-use actix_web::http::Method;
+use actix_web::http::{Method, header};
 use actix_web::middleware::{Compress, from_fn};
 use actix_web::{HttpResponse, Route, web};
 
@@ -85,6 +85,20 @@ pub fn configure(config: &mut web::ServiceConfig, site: &Site) {
     config.service(files.wrap(from_fn(edge::edge)).wrap(Compress::default()));
     let rest = web::resource("/orgs{rest:(/.*)?}").to(nothing);
     config.service(rest.wrap(session::middleware(site)).wrap(from_fn(edge::edge)).wrap(Compress::default()));
+}
+
+/// Answers what nobody else has answered, when it is a browser that asks. Add it last.
+pub fn configure_not_found(config: &mut web::ServiceConfig) {
+    let missing = || async { Err::<HttpResponse, _>(WebError(Error::NotFound)) };
+    let resource = web::resource("/{rest:.*}").guard(guard::fn_guard(is_browser)).to(missing);
+    config.service(resource.wrap(from_fn(edge::edge)).wrap(Compress::default()));
+}
+
+/// Wants a page, and brings no key: a program's request belongs into its key's history.
+fn is_browser(context: &guard::GuardContext<'_>) -> bool {
+    let headers = &context.head().headers;
+    let wants_page = headers.get(header::ACCEPT).is_some_and(|accept| accept.as_bytes().starts_with(b"text/html"));
+    wants_page && context.head().method == Method::GET && !headers.contains_key(header::AUTHORIZATION)
 }
 
 async fn nothing(person: super::Person) -> Answer {
