@@ -24,7 +24,7 @@ use crate::postgres::Cluster;
 use crate::site::Site;
 use crate::wake::Wake;
 use crate::worker_api;
-use threads::Threads;
+use threads::{Stages, Threads};
 
 /// How long requests under way may take to finish once the end is near.
 const SHUTDOWN: Duration = Duration::from_secs(20);
@@ -61,13 +61,9 @@ impl Instance {
         let Self { site, listener, workers, cluster, signals, demo } = self;
         let metrics = Metrics::new();
         let wake = Wake::default();
-        let (threads, partner) = Threads::start(&site, &wake, &metrics, cluster, demo)?;
-        let edges = Edges {
-            site: web::Data::new(site),
-            metrics: web::Data::new(metrics),
-            wake: web::Data::new(wake),
-            partner: web::Data::new(partner),
-        };
+        let (threads, Stages { admit, settle }) = Threads::start(&site, &wake, &metrics, cluster, demo)?;
+        let partner = web::Data::new(Partner::new(site.clone(), admit, settle, metrics.clone()));
+        let edges = Edges { partner, site: web::Data::new(site), metrics: web::Data::new(metrics), wake: web::Data::new(wake) };
         let served = System::new().block_on(serve(edges, listener, workers, signals, ready));
         // In this order: who takes work first, who writes it down last.
         threads.stop().and(served)
@@ -91,7 +87,7 @@ impl Edges {
         worker_api::configure(config);
         crate::web::configure(config, &self.site);
         partner_api::configure(config, &self.partner);
-        crate::web::routes::configure_not_found(config);
+        crate::web::configure_rest(config, &self.site);
         config.app_data(self.partner.clone()).default_service(web::to(partner_api::not_found));
     }
 }

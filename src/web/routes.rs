@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use actix_web::guard;
-use actix_web::http::{Method, header};
+use actix_web::http::Method;
+use actix_web::http::header::ACCEPT;
 use actix_web::middleware::{Compress, from_fn};
 use actix_web::{HttpResponse, Route, web};
 
@@ -87,18 +88,14 @@ pub fn configure(config: &mut web::ServiceConfig, site: &Site) {
     config.service(rest.wrap(session::middleware(site)).wrap(from_fn(edge::edge)).wrap(Compress::default()));
 }
 
-/// Answers what nobody else has answered, when it is a browser that asks. Add it last.
-pub fn configure_not_found(config: &mut web::ServiceConfig) {
-    let missing = || async { Err::<HttpResponse, _>(WebError(Error::NotFound)) };
-    let resource = web::resource("/{rest:.*}").guard(guard::fn_guard(is_browser)).to(missing);
-    config.service(resource.wrap(from_fn(edge::edge)).wrap(Compress::default()));
-}
-
-/// Wants a page, and brings no key: a program's request belongs into its key's history.
-fn is_browser(context: &guard::GuardContext<'_>) -> bool {
-    let headers = &context.head().headers;
-    let wants_page = headers.get(header::ACCEPT).is_some_and(|accept| accept.as_bytes().starts_with(b"text/html"));
-    wants_page && context.head().method == Method::GET && !headers.contains_key(header::AUTHORIZATION)
+/// Serves a page for every address that is nobody's, to those who would rather have a page. Call it after all other edges.
+pub fn configure_rest(config: &mut web::ServiceConfig, site: &Site) {
+    let wants_page = |context: &guard::GuardContext<'_>| {
+        let accept = context.head().headers().get(ACCEPT).and_then(|value| value.to_str().ok());
+        accept.is_some_and(|accept| accept.contains("text/html"))
+    };
+    let rest = web::resource("/{rest:.*}").guard(guard::fn_guard(wants_page)).to(async || Err::<HttpResponse, _>(WebError(Error::NotFound)));
+    config.service(rest.wrap(session::middleware(site)).wrap(from_fn(edge::edge)).wrap(Compress::default()));
 }
 
 async fn nothing(person: super::Person) -> Answer {

@@ -4,4 +4,5 @@
 mod capabilities;
 mod health;
 mod jobs;
+mod postgres;
 mod support;
