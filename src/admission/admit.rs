@@ -324,9 +324,7 @@ impl QueryFragment<Pg> for Statement {
         out.push_bind_param::<sql::Array<sql::Bool>, _>(&self.describe)?;
         out.push_sql(", ");
         out.push_bind_param::<sql::Array<sql::Int8>, _>(&self.counts)?;
-        out.push_sql(
-            ") WITH ORDINALITY AS a (digest, permission, limit_number, per_organization, quota, window_s, describe, n, ord)\n",
-        );
+        out.push_sql(") WITH ORDINALITY AS a (digest, permission, limit_number, per_organization, quota, window_s, describe, n, ord)\n");
         out.push_sql(include_str!("admit.sql"));
         Ok(())
     }

@@ -72,7 +72,8 @@ impl Reply {
             (Outcome::RateLimited, Some(window)) => {
                 reply.retry_after_s = Some(window.reset_s as u64);
                 let scope = if rule.per_organization { "organization" } else { "key" };
-                let detail = serde_json::json!({"limit": window.limit, "window_s": rule.window_s, "scope": scope, "reset_s": window.reset_s});
+                let detail =
+                    serde_json::json!({"limit": window.limit, "window_s": rule.window_s, "scope": scope, "reset_s": window.reset_s});
                 Some(detail.to_string())
             }
             (Outcome::Permission, _) => Some(serde_json::json!({"permission": permission}).to_string()),

@@ -37,7 +37,9 @@ pub(super) fn object(text: &str) -> Result<BTreeMap<String, Box<RawValue>>, Clie
 }
 
 /// A member that is a text of at most `most` characters; null counts as absent.
-pub(super) fn text(members: &BTreeMap<String, Box<RawValue>>, name: &'static str, most: usize, wrong: &mut Vec<FieldError>) -> Option<String> {
+pub(super) fn text(
+    members: &BTreeMap<String, Box<RawValue>>, name: &'static str, most: usize, wrong: &mut Vec<FieldError>,
+) -> Option<String> {
     match serde_json::from_str(members.get(name)?.get()) {
         Ok(Value::Null) => None,
         Ok(Value::String(text)) if text.chars().count() <= most && !text.contains('\0') => Some(text),
