@@ -115,7 +115,7 @@ fn worker_and_doorbell_survive_the_database_going_away() {
     let job = wait_for(&world, id, is_finished);
     assert_eq!((job.status(), job.attempts), (Status::Completed, 1));
     world.conn = wait_for_connection(&world);
-    assert_eq!(world.events(id).len(), 11);
+    assert_eq!(world.events(id).len(), 12);
 
     // Connecting rings too, so wait for that first.
     let mut ear = wake.listen();
