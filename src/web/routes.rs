@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use actix_web::guard;
 use actix_web::http::Method;
 use actix_web::middleware::{Compress, from_fn};
-use actix_web::{HttpResponse, Route, web};
+use actix_web::{Route, web};
 
-use super::{Answer, WebError, assets, edge, home, invitations, session, sign_in};
+use super::{Answer, Member, WebError, assets, edge, home, invitations, session, sign_in};
 use crate::error::Error;
 use crate::site::Site;
 
@@ -83,12 +83,11 @@ pub fn configure(config: &mut web::ServiceConfig, site: &Site) {
     }
     let files = web::resource("/assets/{path:.*}").guard(guard::Any(guard::Get()).or(guard::Head())).to(assets::show);
     config.service(files.wrap(from_fn(edge::edge)).wrap(Compress::default()));
-    let rest = web::resource("/orgs{rest:(/.*)?}").to(nothing);
+    let rest = web::resource("/orgs/{slug}/{rest:.*}").to(nothing);
     config.service(rest.wrap(session::middleware(site)).wrap(from_fn(edge::edge)).wrap(Compress::default()));
 }
 
-async fn nothing(person: super::Person) -> Answer {
-    // Taken for the frame around the page; a stranger is sent to sign in first, as from every other address here.
-    drop(person);
-    Err::<HttpResponse, _>(WebError(Error::NotFound))
+/// Told to a member in the frame of the organization; who is not signed in is sent to do so, as from every other address here.
+async fn nothing(_: Member) -> Answer {
+    Err(WebError(Error::NotFound))
 }
