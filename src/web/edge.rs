@@ -83,7 +83,7 @@ fn bare_error(response: &HttpResponse) -> Option<ClientError> {
 }
 
 fn error_answer(request: &HttpRequest, site: &Site, error: &ClientError, id: &str) -> HttpResponse {
-    if error.status == 401 && request.method().is_safe() {
+    if error.status == 401 && (request.method().is_safe() || is_htmx(request)) {
         return to_sign_in(request);
     }
     let frame = request.extensions().get::<Frame>().cloned().unwrap_or_else(|| Frame::of_site(site));
