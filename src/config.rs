@@ -172,7 +172,8 @@ impl Settings {
         let allow = mistakes.note("LATCHKEY_WEBHOOK_ALLOW", ranges(&self.webhook_allow));
         let allow_http = mistakes.note("LATCHKEY_WEBHOOK_ALLOW_HTTP", truth(&self.webhook_allow_http));
         let retries = mistakes.note("LATCHKEY_WEBHOOK_RETRY_S", pauses(&self.webhook_retry_s));
-        let log = EnvFilter::try_new(&self.log).map_err(|e| format!("{:?} is not a filter like info or latchkey=debug: {e}.", self.log));
+        let log = EnvFilter::try_new(format!("actix_server=warn,{}", self.log))
+            .map_err(|e| format!("{:?} is not a filter like info or latchkey=debug: {e}.", self.log));
         let log = mistakes.note("LATCHKEY_LOG", log);
         let format = LogFormat::from_str(&self.log_format, true).map_err(|_| format!("{:?} is neither text nor json.", self.log_format));
         let log_format = mistakes.note("LATCHKEY_LOG_FORMAT", format);

@@ -6,6 +6,7 @@ use diesel::pg::PgConnection;
 use diesel::r2d2::{ConnectionManager, Pool};
 use diesel::{Connection, RunQueryDsl};
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
+use time::OffsetDateTime;
 
 use crate::error::{Error, Result};
 
@@ -76,6 +77,14 @@ impl Db {
         Ok(names)
     }
 
+    /// Whether migrations wait to be run.
+    ///
+    /// # Errors
+    /// `Unavailable`, or `Internal` when the database's own list can't be read.
+    pub fn needs_migration(&self) -> Result<bool> {
+        self.connect()?.has_pending_migration(MIGRATIONS).map_err(|e| Error::internal("looking for migrations", e))
+    }
+
     /// Connections now in the pool and idle among them, for the metrics.
     pub fn pool_state(&self) -> (u32, u32) {
         let state = self.pool.state();
@@ -90,6 +99,22 @@ impl Db {
 pub fn ping(conn: &mut PgConnection) -> Result<()> {
     diesel::sql_query("SELECT 1").execute(conn)?;
     Ok(())
+}
+
+/// Does `work` whole or not at all.
+///
+/// # Errors
+/// What `work` returns; those of the database.
+pub fn transaction<T>(conn: &mut PgConnection, work: impl FnOnce(&mut PgConnection) -> Result<T>) -> Result<T> {
+    conn.transaction(work)
+}
+
+/// The database's own clock.
+///
+/// # Errors
+/// Those of the database.
+pub fn clock(conn: &mut PgConnection) -> Result<OffsetDateTime> {
+    Ok(diesel::select(diesel::dsl::sql::<diesel::sql_types::Timestamptz>("clock_timestamp()")).get_result(conn)?)
 }
 
 mod r2d2_log {

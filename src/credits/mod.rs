@@ -99,6 +99,20 @@ pub struct Entry {
     pub note: String,
 }
 
+impl Entry {
+    /// Its id as the API and the pages show it.
+    pub fn id(&self) -> String {
+        format!("{ENTRY_PREFIX}{}", self.sequence)
+    }
+}
+
+const ENTRY_PREFIX: &str = "cre_";
+
+/// The inverse of [`Entry::id`]: the entry's sequence in its organization's ledger.
+pub fn parse_entry_id(text: &str) -> Option<i64> {
+    text.strip_prefix(ENTRY_PREFIX)?.parse().ok().filter(|sequence| *sequence > 0)
+}
+
 /// What a hold is for; its settle and release name the same.
 #[derive(Debug, Clone)]
 pub struct Purpose {

@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+use diesel::dsl::sql;
 use diesel::pg::PgConnection;
 use diesel::prelude::*;
+use diesel::sql_types::{Nullable, Timestamptz};
 use serde_json::json;
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -55,7 +57,7 @@ pub fn rotate(
         let plain = PlainKey::generate(profile, &key.environment)?;
         let ends_at = rotation.grace.map_or(now, |grace| now + grace);
         let ends_at = key.expires_at.map_or(ends_at, |expiry| ends_at.min(expiry));
-        end_secret(conn, actor, &key, key.generation, ends_at)?;
+        end_secret(conn, actor, now, &key, key.generation, ends_at)?;
         let before = json!({"generation": key.generation, "prefix": key.prefix});
         key.generation += 1;
         key.prefix = plain.visible_prefix().to_owned();
@@ -79,7 +81,7 @@ pub fn end_grace(conn: &mut PgConnection, actor: &Actor, now: OffsetDateTime, or
         let Some((generation, ends_at)) = grace_generation(conn, now, &key)? else {
             return Err(Error::Conflict("The grace period is over already: the old key is refused.".into()));
         };
-        end_secret(conn, actor, &key, generation, now)?;
+        end_secret(conn, actor, now, &key, generation, now)?;
         let before = json!({"generation": generation, "ends_at": audit::moment(Some(ends_at))});
         let after = json!({"generation": generation, "ends_at": audit::moment(Some(now))});
         record(conn, actor, now, "key.grace_ended", &key, before, after)?;
@@ -95,9 +97,15 @@ fn grace_generation(conn: &mut PgConnection, now: OffsetDateTime, key: &Key) -> 
         .optional()?)
 }
 
-fn end_secret(conn: &mut PgConnection, actor: &Actor, key: &Key, generation: i32, ends_at: OffsetDateTime) -> Result<()> {
+/// When an end is now, it is now by PostgreSQL's own clock too, which admission goes by: an instance whose clock is ahead must
+/// not leave the old secret working for the difference.
+fn end_secret(
+    conn: &mut PgConnection, actor: &Actor, now: OffsetDateTime, key: &Key, generation: i32, ends_at: OffsetDateTime,
+) -> Result<()> {
+    let bound = if ends_at <= now { ", now())" } else { ")" };
+    let at = sql::<Nullable<Timestamptz>>("LEAST(").bind::<Timestamptz, _>(ends_at).sql(bound);
     diesel::update(api_key_secrets::table.find((key.id, generation)))
-        .set((api_key_secrets::ends_at.eq(ends_at), api_key_secrets::end_reason.eq("rotated"), api_key_secrets::ended_by.eq(actor.label())))
+        .set((api_key_secrets::ends_at.eq(at), api_key_secrets::end_reason.eq("rotated"), api_key_secrets::ended_by.eq(actor.label())))
         .execute(conn)?;
     Ok(())
 }

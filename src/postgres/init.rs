@@ -34,14 +34,15 @@ fn initdb(dir: &Path, account: &Account, binaries: &Binaries) -> Result<()> {
         command.args(["--no-sync", "--no-instructions"]).args(locale).arg("-D").arg(dir);
         run(&mut command, None)
     };
-    if binaries.major() >= BUILTIN_LOCALE {
-        return attempt(&["--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"]);
+    // Some systems have no C.UTF-8. Plain C differs from it in the case of letters beyond ASCII.
+    let mut outcome = match binaries.major() {
+        BUILTIN_LOCALE.. => attempt(&["--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"]),
+        _ => attempt(&["--locale=C.UTF-8"]),
+    };
+    if outcome.is_err() && attempt(&["--locale=C"]).is_ok() {
+        outcome = Ok(());
     }
-    match attempt(&["--locale=C.UTF-8"]) {
-        // Some systems have no such locale. It differs from C in the case of letters beyond ASCII.
-        Err(PostgresError::Init { log }) if log.contains("invalid locale") => attempt(&["--locale=C"]),
-        outcome => outcome,
-    }
+    outcome
 }
 
 /// In single-user mode: no socket, nothing to wait for. By default an error there would leave the exit status at 0.

@@ -112,7 +112,8 @@ impl Server {
         settings::write(&self.home, &self.socket_dir, &tools.account)?;
         let mut child = self.spawn(tools)?;
         let ready = wait::until(START_PATIENCE, || {
-            if probe(&self.socket()) == Answer::Ready {
+            // The file first: every knock before the time is a line in the server's log.
+            if self.says_ready() && probe(&self.socket()) == Answer::Ready {
                 return Ok(Some(()));
             }
             let ended = child.try_wait().map_err(PostgresError::io("watch", &tools.binaries.postgres()))?;
@@ -122,6 +123,12 @@ impl Server {
         ready.ok_or_else(|| self.not_ready())?;
         self.prune_logs(&tools.account);
         Ok(())
+    }
+
+    /// Whether the server wrote "ready" on the eighth line of `postmaster.pid`, as `pg_ctl` would look for.
+    fn says_ready(&self) -> bool {
+        fs::read_to_string(self.home.join("postmaster.pid"))
+            .is_ok_and(|text| text.lines().nth(7).is_some_and(|line| line.trim() == "ready"))
     }
 
     fn spawn(&self, tools: &Tools) -> Result<Child> {

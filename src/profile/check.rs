@@ -105,6 +105,11 @@ fn limits_and_jobs(profile: &Profile, problems: &mut Problems) {
         let creates = |route: &super::Route| route.action == Action::JobsCreate && route.job.as_deref() == Some(&job.kind);
         problems.unless(profile.routes.iter().any(creates), field, "has no route with action \"jobs.create\" that makes one");
     }
+    if let Some(first) = profile.jobs.first() {
+        // The ledger and the history name jobs of every kind, and one reading route may serve them all.
+        let same = profile.jobs.iter().all(|job| (&job.id_field, &job.id_prefix) == (&first.id_field, &first.id_prefix));
+        problems.unless(same, "jobs", "share one id_field and one id_prefix");
+    }
     if let Some(kind) = first_repeated(profile.jobs.iter().map(|job| job.kind.as_str())) {
         problems.unless(false, "jobs", format!("{kind:?} stands there twice"));
     }

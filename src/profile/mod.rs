@@ -358,6 +358,11 @@ impl Profile {
         self.jobs.iter().find(|job| job.kind == kind)
     }
 
+    /// A job's id as partners see it, whatever its kind: all kinds share one prefix.
+    pub fn public_job_id(&self, id: JobId) -> String {
+        ids::encode(self.jobs.first().map_or("job", |job| &job.id_prefix), id.0)
+    }
+
     /// A limit and its number (from 1) by its name.
     pub fn limit(&self, name: &str) -> Option<(i16, &Limit)> {
         self.limits.iter().zip(1i16..).find(|(limit, _)| limit.name == name).map(|(limit, number)| (number, limit))

@@ -9,8 +9,10 @@ use std::time::{Duration, Instant};
 
 use diesel::pg::PgConnection;
 
+use crate::accounts;
 use crate::clock;
 use crate::error::{Error, Result};
+use crate::jobs;
 use crate::metrics::Metrics;
 use crate::postgres::Cluster;
 use crate::site::Site;
@@ -88,8 +90,9 @@ impl Keeper {
             None => self.conn.insert(self.site.db.connect()?),
         };
         let now = clock::now();
-        let _ = (&mut *conn, now);
+        self.metrics.expired_leases.inc_by(jobs::expire_leases(conn, now, &self.site.profile)? as u64);
         if self.last_hourly.is_none_or(|last| last.elapsed() >= HOUR) {
+            accounts::forget_old(conn, now)?;
             self.last_hourly = Some(Instant::now());
         }
         Ok(())

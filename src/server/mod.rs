@@ -5,6 +5,7 @@ mod housekeeping;
 mod listener;
 mod requests;
 mod slow_body;
+mod threads;
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -18,10 +19,12 @@ pub use listener::Listener;
 
 use crate::error::{Error, Result};
 use crate::metrics::Metrics;
+use crate::partner_api::{self, Partner};
 use crate::postgres::Cluster;
 use crate::site::Site;
-use crate::web as web_edge;
-use housekeeping::Housekeeping;
+use crate::wake::Wake;
+use crate::worker_api;
+use threads::{Stages, Threads};
 
 /// How long requests under way may take to finish once the end is near.
 const SHUTDOWN: Duration = Duration::from_secs(20);
@@ -42,6 +45,8 @@ pub struct Instance {
     pub cluster: Option<Cluster>,
     /// Whether SIGTERM and SIGINT of the process are meant for it.
     pub signals: bool,
+    /// Whether the built-in worker does live jobs too.
+    pub demo: bool,
 }
 
 impl Instance {
@@ -53,12 +58,15 @@ impl Instance {
     /// # Errors
     /// What kept it from serving, or what broke.
     pub fn run(self, ready: impl FnOnce(SocketAddr, ServerHandle)) -> Result<()> {
+        let Self { site, listener, workers, cluster, signals, demo } = self;
         let metrics = Metrics::new();
-        let housekeeping = Housekeeping::start(self.site.clone(), metrics.clone(), self.cluster)?;
-        let edges = Edges { site: web::Data::new(self.site), metrics: web::Data::new(metrics) };
-        let served = System::new().block_on(serve(edges, self.listener, self.workers, self.signals, ready));
-        let cluster = housekeeping.stop();
-        served.and(cluster.map_or(Ok(()), |cluster| cluster.close().map_err(|e| Error::Internal(e.to_string()))))
+        let wake = Wake::default();
+        let (threads, Stages { admit, settle }) = Threads::start(&site, &wake, &metrics, cluster, demo)?;
+        let partner = web::Data::new(Partner::new(site.clone(), admit, settle, metrics.clone(), wake.clone()));
+        let edges = Edges { partner, site: web::Data::new(site), metrics: web::Data::new(metrics), wake: web::Data::new(wake) };
+        let served = System::new().block_on(serve(edges, listener, workers, signals, ready));
+        // In this order: who takes work first, who writes it down last.
+        threads.stop().and(served)
     }
 }
 
@@ -67,20 +75,27 @@ impl Instance {
 struct Edges {
     site: web::Data<Site>,
     metrics: web::Data<Metrics>,
+    wake: web::Data<Wake>,
+    partner: web::Data<Partner>,
 }
 
 impl Edges {
     /// Every route. The Partner API comes last: its base path may be `/`.
     fn configure(&self, config: &mut web::ServiceConfig) {
-        config.app_data(self.site.clone()).app_data(self.metrics.clone()).configure(health::configure);
-        web_edge::configure(config, &self.site);
+        config.app_data(self.site.clone()).app_data(self.metrics.clone()).app_data(self.wake.clone());
+        health::configure(config);
+        worker_api::configure(config);
+        crate::web::configure(config, &self.site);
+        partner_api::configure(config, &self.partner);
+        crate::web::configure_rest(config, &self.site);
+        config.app_data(self.partner.clone()).default_service(web::to(partner_api::not_found));
     }
 }
 
 async fn serve(
     edges: Edges, listener: Listener, workers: usize, signals: bool, ready: impl FnOnce(SocketAddr, ServerHandle),
 ) -> Result<()> {
-    let address = listener.address();
+    let (address, wake) = (listener.address(), Wake::clone(&edges.wake));
     let mut server = HttpServer::new(move || App::new().wrap_fn(requests::identify).configure(|config| edges.configure(config)))
         .workers(workers)
         .keep_alive(KEEP_ALIVE)
@@ -93,14 +108,14 @@ async fn serve(
     }
     let server = server.run();
     if signals {
-        stop_at_signals(server.handle())?;
+        stop_at_signals(server.handle(), wake)?;
     }
     ready(address, server.handle());
     server.await.map_err(|e| Error::internal("serving", e))
 }
 
 /// The first signal asks for an orderly end, a second one for an end at once.
-fn stop_at_signals(server: ServerHandle) -> Result<()> {
+fn stop_at_signals(server: ServerHandle, wake: Wake) -> Result<()> {
     let watch = |kind| signal(kind).map_err(|e| Error::internal("watching for signals", e));
     let (mut term, mut int) = (watch(SignalKind::terminate())?, watch(SignalKind::interrupt())?);
     actix_web::rt::spawn(async move {
@@ -110,6 +125,8 @@ fn stop_at_signals(server: ServerHandle) -> Result<()> {
                 _ = int.recv() => {}
             }
             tracing::info!(graceful, "stopping");
+            // Workers who wait for a job are answered at once instead of keeping the end waiting.
+            wake.stop();
             drop(server.stop(graceful));
         }
     });

@@ -25,7 +25,7 @@ pub use flash::{Flash, Tone};
 pub use frame::{Frame, Tab};
 pub use guard::{Client, Member, Person, Visitor};
 pub use page::{fragment, is_htmx, page, page_with_status, see_other, see_other_with, wants_fragment};
-pub use routes::configure;
+pub use routes::{configure, configure_rest};
 
 /// What handlers answer.
 pub type Answer = Result<actix_web::HttpResponse, WebError>;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use actix_web::guard;
 use actix_web::http::Method;
+use actix_web::http::header::ACCEPT;
 use actix_web::middleware::{Compress, from_fn};
 use actix_web::{Route, web};
 
@@ -84,6 +85,16 @@ pub fn configure(config: &mut web::ServiceConfig, site: &Site) {
     let files = web::resource("/assets/{path:.*}").guard(guard::Any(guard::Get()).or(guard::Head())).to(assets::show);
     config.service(files.wrap(from_fn(edge::edge)).wrap(Compress::default()));
     let rest = web::resource("/orgs/{slug}/{rest:.*}").to(nothing);
+    config.service(rest.wrap(session::middleware(site)).wrap(from_fn(edge::edge)).wrap(Compress::default()));
+}
+
+/// Serves a page for every address that is nobody's, to those who would rather have a page. Call it after all other edges.
+pub fn configure_rest(config: &mut web::ServiceConfig, site: &Site) {
+    let wants_page = |context: &guard::GuardContext<'_>| {
+        let accept = context.head().headers().get(ACCEPT).and_then(|value| value.to_str().ok());
+        accept.is_some_and(|accept| accept.contains("text/html"))
+    };
+    let rest = web::resource("/{rest:.*}").guard(guard::fn_guard(wants_page)).to(async || Answer::Err(WebError(Error::NotFound)));
     config.service(rest.wrap(session::middleware(site)).wrap(from_fn(edge::edge)).wrap(Compress::default()));
 }
 

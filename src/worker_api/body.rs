@@ -21,7 +21,8 @@ pub(super) struct Fields {
 
 /// Reads a JSON object of at most [`LARGEST_BODY`] bytes.
 pub(super) async fn read(request: &HttpRequest, payload: web::Payload) -> Result<Fields, Refusal> {
-    if !request.content_type().eq_ignore_ascii_case("application/json") {
+    let content_type = request.content_type().to_ascii_lowercase();
+    if content_type != "application/json" && !content_type.ends_with("+json") {
         return Err(Refusal::new(415, "unsupported_media_type", "Send JSON, with \"Content-Type: application/json\"."));
     }
     if request.headers().get(header::CONTENT_ENCODING).is_some_and(|encoding| encoding != "identity") {

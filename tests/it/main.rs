@@ -1,6 +1,9 @@
 //! The one integration test binary: `support` builds the world, a module a noun looks at it.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod capabilities;
 mod health;
+mod jobs;
 mod people;
+mod postgres;
 mod support;

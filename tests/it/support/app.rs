@@ -59,7 +59,7 @@ impl App {
         let listener = Listener::bind(&[SocketAddr::from((Ipv4Addr::LOCALHOST, 0))]).unwrap();
         let public_url = format!("http://{}", listener.address());
         let site = Site { db, profile: Arc::new(profile), public_url, secret_key: SecretKey([7; 32]) };
-        let instance = Instance { site: site.clone(), listener, workers: 2, cluster: None, signals: false };
+        let instance = Instance { site: site.clone(), listener, workers: 2, cluster: None, signals: false, demo: false };
         let (ready, started) = mpsc::channel();
         let thread = std::thread::spawn(move || {
             instance.run(|address, server| ready.send((address, server)).unwrap()).expect("a server that serves");

@@ -1,0 +1,239 @@
+//! Admission against its baselines, side by side in one run: `cargo bench --bench admission`.
+//!
+//! One server with two workers answers, beside its own routes, a static route and one query per request through the
+//! pool. `wrk` (Debian's package) loads them in turn, with the same script and the same 1,000 keys, in several rounds; the
+//! medians are printed as a Markdown table. `pgbench -N` of the same cluster and a lone durable insert are the measure of
+//! the disk. Machines differ and are noisy: read the ratios.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::{Arc, mpsc};
+use std::time::{Duration, Instant};
+
+use actix_web::{App, HttpResponse, HttpServer, web};
+use diesel::connection::SimpleConnection;
+use diesel::pg::PgConnection;
+use diesel::prelude::*;
+use latchkey::actor::Actor;
+use latchkey::admission::{Admit, Settle};
+use latchkey::batch::Batch;
+use latchkey::clock;
+use latchkey::credits;
+use latchkey::db::Db;
+use latchkey::ids::OrgId;
+use latchkey::keys::{self, NewKey};
+use latchkey::metrics::Metrics;
+use latchkey::partner_api::{self, Partner};
+use latchkey::postgres::Cluster;
+use latchkey::profile::Profile;
+use latchkey::schema::{api_key_secrets, api_keys, organizations};
+use latchkey::secret::SecretDigest;
+use latchkey::site::{SecretKey, Site};
+
+type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+const KEYS: usize = 1_000;
+const CONNECTIONS: [usize; 4] = [1, 32, 128, 512];
+
+fn main() -> Result<(), Failure> {
+    let seconds: u64 = std::env::var("LATCHKEY_BENCH_SECONDS").ok().and_then(|text| text.parse().ok()).unwrap_or(5);
+    let rounds: usize = std::env::var("LATCHKEY_BENCH_ROUNDS").ok().and_then(|text| text.parse().ok()).unwrap_or(3);
+    if Command::new("wrk").arg("-v").output().is_err() {
+        return Err("wrk is not installed: apt-get install wrk".into());
+    }
+    let dir = std::env::temp_dir().join(format!("latchkey-bench-{}", std::process::id()));
+    std::fs::create_dir_all(&dir)?;
+    let cluster = Cluster::open(&dir)?;
+    let db = Db::new(&cluster.url(), 8);
+    db.migrate()?;
+    let profile = Arc::new(Profile::load("analysis")?);
+    let keys = make_keys(&db, &profile)?;
+    let script = write_script(&dir, &keys)?;
+    let one_script = write_script(&dir.join("one"), &keys[..1])?;
+    let site = Site { db: db.clone(), profile, public_url: "http://127.0.0.1".into(), secret_key: SecretKey([7; 32]) };
+    let address = serve(site)?;
+
+    let paths = [
+        ("static route", "/static", &script),
+        ("one query per request", "/one-query", &script),
+        ("admission", "/key", &script),
+        ("admission, one hot key", "/key", &one_script),
+    ];
+    let mut table = String::from("| connections |");
+    for (name, ..) in &paths {
+        write!(table, " {name} |")?;
+    }
+    writeln!(table, " admission ÷ static | admission ÷ one query | p50 / p99 of admission, ms |\n|---|---|---|---|---|---|---|---|")?;
+    for connections in CONNECTIONS {
+        let mut measured = vec![Vec::new(); paths.len()];
+        for _ in 0..rounds {
+            for (index, (_, path, script)) in paths.iter().enumerate() {
+                measured[index].push(wrk(connections, seconds, script, &format!("http://{address}{path}"))?);
+            }
+        }
+        let best: Vec<Load> = measured.into_iter().map(median).collect();
+        write!(table, "| {connections} |")?;
+        for load in &best {
+            write!(table, " {:.1} k/s |", load.rate / 1_000.0)?;
+        }
+        let ratio = |a: usize, b: usize| best[a].rate / best[b].rate;
+        writeln!(table, " {:.2} | {:.1} | {:.2} / {:.2} |", ratio(2, 0), ratio(2, 1), best[2].p50_ms, best[2].p99_ms)?;
+    }
+    println!("{table}");
+    println!("pgbench -N, 32 clients: {:.1} k commits/s", pgbench(&cluster, seconds)? / 1_000.0);
+    println!("one durable single-row commit: {:.3} ms", lone_commit(&db)?);
+    std::process::exit(0);
+}
+
+fn make_keys(db: &Db, profile: &Profile) -> Result<Vec<String>, Failure> {
+    let actor = Actor::command_line();
+    let keys = db.run_blocking(|conn| {
+        let mut keys = Vec::with_capacity(KEYS);
+        for number in 0..KEYS {
+            let now = clock::now();
+            let organization = OrgId::new(now);
+            diesel::sql_query(format!(
+                "INSERT INTO organizations VALUES ('{}', 'bench-{number}', 'Bench {number}', 1000000000, NULL, NULL, now())",
+                organization.0
+            ))
+            .execute(conn)?;
+            credits::open_account(conn, organization)?;
+            let new = NewKey {
+                organization,
+                name: "Bench".into(),
+                environment: "live".into(),
+                permissions: Vec::new(),
+                expires_at: None,
+                form_token: None,
+            };
+            keys.push(keys::create(conn, &actor, now, profile, new)?.1.reveal().to_owned());
+        }
+        conn.batch_execute("CREATE TABLE bench_commits (at timestamptz)")?;
+        Ok(keys)
+    })?;
+    Ok(keys)
+}
+
+fn write_script(dir: &Path, keys: &[String]) -> Result<PathBuf, Failure> {
+    std::fs::create_dir_all(dir)?;
+    let list = keys.iter().map(|key| format!("\"{key}\"")).collect::<Vec<_>>().join(",\n");
+    let script = dir.join("keys.lua");
+    std::fs::write(
+        &script,
+        format!(
+            "local keys = {{{list}}}\nlocal requests = {{}}\nlocal at = 0\n\
+             function init() math.randomseed(os.time()) for i, key in ipairs(keys) do \
+             requests[i] = wrk.format(nil, nil, {{[\"Authorization\"] = \"Bearer \" .. key}}) end at = math.random(#keys) end\n\
+             function request() at = at % #requests + 1 return requests[at] end\n\
+             function done(summary, latency) print(string.format(\"result %f %f %f %d\", \
+             summary.requests * 1e6 / summary.duration, latency:percentile(50) / 1e3, latency:percentile(99) / 1e3, \
+             summary.errors.status + summary.errors.connect + summary.errors.read + summary.errors.timeout)) end\n"
+        ),
+    )?;
+    Ok(script)
+}
+
+fn serve(site: Site) -> Result<std::net::SocketAddr, Failure> {
+    let metrics = Metrics::new();
+    let (admit_sizes, settle_sizes) = (metrics.admit_batch_size.clone(), metrics.settle_batch_size.clone());
+    let threads = |name: &str| std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(1);
+    let (admit, admit_threads) = Batch::start("admit", &site.db, threads("ADMIT"), Admit, move |size| admit_sizes.observe(size as f64))?;
+    let (settle, settle_threads) =
+        Batch::start("settle", &site.db, threads("SETTLE"), Settle, move |size| settle_sizes.observe(size as f64))?;
+    // The threads live as long as the process.
+    std::mem::forget((admit_threads, settle_threads));
+    let partner = web::Data::new(Partner::new(site.clone(), admit, settle, metrics, Default::default()));
+    let (sender, receiver) = mpsc::channel();
+    std::thread::spawn(move || {
+        actix_web::rt::System::new().block_on(async move {
+            let site = web::Data::new(site);
+            let server = HttpServer::new(move || {
+                App::new()
+                    .app_data(site.clone())
+                    .route("/static", web::get().to(|| async { HttpResponse::Ok().body("hello") }))
+                    .route("/one-query", web::get().to(one_query))
+                    .configure(|config| partner_api::configure(config, &partner))
+            })
+            .workers(2)
+            .backlog(2_048)
+            .bind("127.0.0.1:0")
+            .map_err(|e| e.to_string())?;
+            let _ = sender.send(server.addrs()[0]);
+            server.run().await.map_err(|e| e.to_string())
+        })
+    });
+    Ok(receiver.recv_timeout(Duration::from_secs(10))?)
+}
+
+/// What most peers do: look the key up, one query a request, through the pool.
+async fn one_query(request: actix_web::HttpRequest, site: web::Data<Site>) -> HttpResponse {
+    let token =
+        request.headers().get("authorization").and_then(|value| value.to_str().ok()).and_then(|value| value.strip_prefix("Bearer "));
+    let digest = SecretDigest::of(token.unwrap_or(""));
+    let found = site.db.run(move |conn| look_up(conn, digest)).await;
+    if found.is_ok() { HttpResponse::Ok().body("hello") } else { HttpResponse::Forbidden().finish() }
+}
+
+fn look_up(conn: &mut PgConnection, digest: SecretDigest) -> latchkey::error::Result<OrgId> {
+    Ok(api_key_secrets::table
+        .inner_join(api_keys::table.inner_join(organizations::table))
+        .filter(api_key_secrets::digest.eq(digest))
+        .select(organizations::id)
+        .first(conn)?)
+}
+
+#[derive(Clone)]
+struct Load {
+    rate: f64,
+    p50_ms: f64,
+    p99_ms: f64,
+}
+
+fn wrk(connections: usize, seconds: u64, script: &Path, url: &str) -> Result<Load, Failure> {
+    let threads = connections.min(2).to_string();
+    let output = Command::new("wrk")
+        .args(["-t", &threads, "-c", &connections.to_string(), "-d", &format!("{seconds}s"), "--timeout", "10s", "-s"])
+        .arg(script)
+        .arg(url)
+        .output()?;
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let line = text.lines().find_map(|line| line.strip_prefix("result ")).ok_or_else(|| format!("wrk said: {text}"))?;
+    let numbers: Vec<f64> = line.split(' ').filter_map(|word| word.parse().ok()).collect();
+    if numbers.len() != 4 || numbers[3] > 0.0 {
+        return Err(format!("{url}: {line}").into());
+    }
+    eprintln!("{connections:>4} connections  {url}  {:>9.0}/s  p50 {:.2} ms  p99 {:.2} ms", numbers[0], numbers[1], numbers[2]);
+    Ok(Load { rate: numbers[0], p50_ms: numbers[1], p99_ms: numbers[2] })
+}
+
+fn median(mut loads: Vec<Load>) -> Load {
+    loads.sort_by(|a, b| a.rate.total_cmp(&b.rate));
+    loads[loads.len() / 2].clone()
+}
+
+fn pgbench(cluster: &Cluster, seconds: u64) -> Result<f64, Failure> {
+    let program = ["/usr/lib/postgresql/15/bin/pgbench", "pgbench"].into_iter().find(|path| Command::new(path).arg("-V").output().is_ok());
+    let program = program.ok_or("pgbench is not installed")?;
+    let url = cluster.url();
+    Command::new(program).args(["-i", "-q", "-s", "10", &url]).output()?;
+    let output = Command::new(program).args(["-N", "-c", "32", "-j", "2", "-T", &seconds.to_string(), &url]).output()?;
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let rate = text.lines().find_map(|line| line.strip_prefix("tps = ")?.split(' ').next()?.parse().ok());
+    rate.ok_or_else(|| format!("pgbench said: {text}").into())
+}
+
+fn lone_commit(db: &Db) -> Result<f64, Failure> {
+    const TIMES: u32 = 300;
+    let mut times: Vec<f64> = db.run_blocking(|conn| {
+        (0..TIMES)
+            .map(|_| {
+                let start = Instant::now();
+                diesel::sql_query("INSERT INTO bench_commits VALUES (now())").execute(conn)?;
+                Ok(start.elapsed().as_secs_f64() * 1_000.0)
+            })
+            .collect()
+    })?;
+    times.sort_by(f64::total_cmp);
+    Ok(times[times.len() / 2])
+}

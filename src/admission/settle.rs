@@ -1,0 +1,200 @@
+//! The second stage: the answer becomes final. History, and where a job is asked for its credits, its row and the stored
+//! answer of its `Idempotency-Key`, in one transaction a batch.
+
+use std::collections::{HashMap, HashSet};
+
+use diesel::Connection;
+use diesel::pg::PgConnection;
+use diesel::prelude::*;
+use uuid::Uuid;
+
+use crate::batch::Decide;
+use crate::credits::{Books, Purpose};
+use crate::error::Result;
+use crate::ids::{KeyId, OrgId};
+use crate::jobs::{self, NewJob};
+use crate::outcome::Outcome;
+use crate::profile::Charge;
+use crate::schema::idempotency_keys;
+use crate::usage::{self, Record};
+
+/// One answer that is to become final.
+#[derive(Debug, Clone)]
+pub struct Settlement {
+    /// Its row. Status, outcome, credits and job are corrected by what [`Creation`] comes to.
+    pub record: Record,
+    /// The job that it makes.
+    pub creation: Option<Box<Creation>>,
+}
+
+/// A job to be made, if its credits are there.
+#[derive(Debug, Clone)]
+pub struct Creation {
+    /// The job.
+    pub job: NewJob,
+    /// What holds and settles its credits, for people: the key's visible name.
+    pub actor: String,
+    /// The `Idempotency-Key` with the digest of what was asked.
+    pub idempotency: Option<(String, [u8; 32])>,
+    /// The answer to keep for a repetition.
+    pub answer: String,
+    /// Status of an answer for want of credits.
+    pub status_without_credits: u16,
+}
+
+/// What became of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Settled {
+    /// The answer stands as it was given.
+    Recorded,
+    /// The job was made, its credits held.
+    Created,
+    /// The same was asked before under this `Idempotency-Key`: its answer.
+    Replayed {
+        /// HTTP status.
+        status: u16,
+        /// Body.
+        answer: String,
+    },
+    /// Something else was asked before under this `Idempotency-Key`.
+    Mismatch,
+    /// Nothing was made.
+    InsufficientCredits {
+        /// What it costs.
+        required: i64,
+        /// What there is.
+        available: i64,
+    },
+}
+
+/// The second stage.
+pub struct Settle;
+
+impl Decide for Settle {
+    type Ask = Settlement;
+    type Answer = Settled;
+
+    fn connected(&self, conn: &mut PgConnection) -> Result<()> {
+        diesel::sql_query("SET plan_cache_mode = force_generic_plan").execute(conn)?;
+        diesel::sql_query("SET jit = off").execute(conn)?;
+        // Whatever the cluster's default is: an answer means that it is on disk.
+        diesel::sql_query("SET synchronous_commit = on").execute(conn)?;
+        Ok(())
+    }
+
+    fn decide(&self, conn: &mut PgConnection, asks: &[Settlement]) -> Result<Vec<Settled>> {
+        if asks.iter().all(|ask| ask.creation.is_none()) {
+            let records: Vec<&Record> = asks.iter().map(|ask| &ask.record).collect();
+            usage::insert(conn, &records)?;
+            return Ok(vec![Settled::Recorded; asks.len()]);
+        }
+        conn.transaction(|conn| create(conn, asks))
+    }
+}
+
+type StoredAnswers = HashMap<(OrgId, KeyId, String), (Vec<u8>, u16, String)>;
+
+fn create(conn: &mut PgConnection, asks: &[Settlement]) -> Result<Vec<Settled>> {
+    let creations: Vec<&Creation> = asks.iter().filter_map(|ask| ask.creation.as_deref()).collect();
+    let Some(now) = creations.iter().map(|creation| creation.job.created_at).max() else { return Ok(Vec::new()) };
+    // The balance's lock also orders equal idempotency keys of one organization: what another instance stored under one is
+    // committed, and seen below, before this batch gets the lock.
+    let mut books = Books::open(conn, now, creations.iter().map(|creation| creation.job.organization))?;
+    let mut stored = stored_answers(conn, &creations)?;
+    let mut new_answers = Vec::new();
+    let mut new_jobs = Vec::new();
+    let mut records = Vec::with_capacity(asks.len());
+    let mut settled = Vec::with_capacity(asks.len());
+    for ask in asks {
+        let mut record = ask.record.clone();
+        let outcome = match &ask.creation {
+            None => Settled::Recorded,
+            Some(creation) => one(creation, &mut books, &mut stored),
+        };
+        match (&outcome, &ask.creation) {
+            (Settled::Created, Some(creation)) => {
+                new_jobs.push(creation.job.clone());
+                record.credits = creation.job.price;
+                record.job = Some(creation.job.id);
+                if let Some((key, fingerprint)) = &creation.idempotency {
+                    new_answers.push((
+                        idempotency_keys::organization_id.eq(creation.job.organization),
+                        idempotency_keys::key_id.eq(creation.job.key),
+                        idempotency_keys::idempotency_key.eq(key.clone()),
+                        idempotency_keys::fingerprint.eq(fingerprint.to_vec()),
+                        idempotency_keys::status.eq(record.status as i16),
+                        idempotency_keys::answer.eq(creation.answer.clone()),
+                        idempotency_keys::created_at.eq(now),
+                    ));
+                }
+            }
+            (Settled::Replayed { status, .. }, _) => record.status = *status,
+            (Settled::Mismatch, _) => record.status = 422,
+            (Settled::InsufficientCredits { required, available }, Some(creation)) => {
+                record.status = creation.status_without_credits;
+                record.outcome = Outcome::Credits;
+                record.detail = Some(serde_json::json!({"required": required, "available": available}).to_string());
+            }
+            _ => {}
+        }
+        records.push(record);
+        settled.push(outcome);
+    }
+    jobs::insert_many(conn, &new_jobs)?;
+    diesel::insert_into(idempotency_keys::table).values(new_answers).execute(conn)?;
+    books.close(conn)?;
+    usage::insert(conn, &records.iter().collect::<Vec<_>>())?;
+    Ok(settled)
+}
+
+fn one(creation: &Creation, books: &mut Books, stored: &mut StoredAnswers) -> Settled {
+    let job = &creation.job;
+    let name = creation.idempotency.as_ref().map(|(key, fingerprint)| ((job.organization, job.key, key.clone()), fingerprint));
+    if let Some((name, fingerprint)) = &name
+        && let Some((before, status, answer)) = stored.get(name)
+    {
+        return if before == fingerprint { Settled::Replayed { status: *status, answer: answer.clone() } } else { Settled::Mismatch };
+    }
+    if job.price > 0 {
+        let purpose = Purpose {
+            hold_id: job.id.0,
+            request_id: Some(job.request_id),
+            job_id: Some(job.id),
+            actor: creation.actor.clone(),
+            note: String::new(),
+        };
+        if !books.hold(job.organization, job.price, &purpose) {
+            return Settled::InsufficientCredits { required: job.price, available: books.balance(job.organization).available };
+        }
+        if job.charge == Charge::OnStart {
+            books.settle(job.organization, job.price, &purpose);
+        }
+    }
+    if let Some((name, fingerprint)) = name {
+        stored.insert(name, (fingerprint.to_vec(), 202, creation.answer.clone()));
+    }
+    Settled::Created
+}
+
+fn stored_answers(conn: &mut PgConnection, creations: &[&Creation]) -> Result<StoredAnswers> {
+    let wanted: Vec<(&NewJob, &String)> =
+        creations.iter().filter_map(|creation| creation.idempotency.as_ref().map(|(key, _)| (&creation.job, key))).collect();
+    if wanted.is_empty() {
+        return Ok(StoredAnswers::new());
+    }
+    let distinct = |ids: HashSet<Uuid>| ids.into_iter().collect::<Vec<_>>();
+    let rows: Vec<(OrgId, KeyId, String, Vec<u8>, i16, String)> = idempotency_keys::table
+        .filter(idempotency_keys::organization_id.eq_any(distinct(wanted.iter().map(|(job, _)| job.organization.0).collect())))
+        .filter(idempotency_keys::key_id.eq_any(distinct(wanted.iter().map(|(job, _)| job.key.0).collect())))
+        .filter(idempotency_keys::idempotency_key.eq_any(wanted.iter().map(|(_, key)| key.as_str()).collect::<Vec<_>>()))
+        .select((
+            idempotency_keys::organization_id,
+            idempotency_keys::key_id,
+            idempotency_keys::idempotency_key,
+            idempotency_keys::fingerprint,
+            idempotency_keys::status,
+            idempotency_keys::answer,
+        ))
+        .load(conn)?;
+    Ok(rows.into_iter().map(|(org, key, name, print, status, answer)| ((org, key, name), (print, status as u16, answer))).collect())
+}

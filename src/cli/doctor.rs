@@ -1,0 +1,133 @@
+//! `latchkey doctor`
+
+use clap::Args;
+use diesel::pg::PgConnection;
+use serde_json::json;
+
+use super::failure::{Done, Failure};
+use super::opened::Opened;
+use super::output::{Output, say};
+use crate::config::{self, Settings};
+use crate::error::{Error, Result};
+use crate::{audit, clock, credits, db};
+
+/// More than this between our clock and the database's is wrong: limits and leases go by both.
+const SKEW: time::Duration = time::Duration::seconds(2);
+
+#[derive(Args)]
+pub struct Doctor {
+    #[command(flatten)]
+    output: Output,
+    #[command(flatten)]
+    settings: Settings,
+}
+
+struct Finding {
+    what: &'static str,
+    /// What is well, or what is wrong and what to do.
+    said: Result<String, String>,
+}
+
+/// Looks at everything, and says what is wrong.
+pub fn run(Doctor { output, settings }: Doctor) -> Done {
+    let mut findings = Vec::new();
+    let place = settings.place().clone();
+    let checked = settings.check();
+    findings.push(settings_finding(&checked));
+    findings.push(Finding { what: "secret key", said: secret_key(&checked, &place) });
+    match Opened::find(&place, 1) {
+        Ok(opened) => {
+            findings.extend(look_at_database(&opened));
+            opened.close()?;
+        }
+        Err(failure) => findings.push(Finding { what: "database", said: Err(failure.sentence()) }),
+    }
+    if output.json {
+        let shown = |finding: &Finding| {
+            let (Ok(said) | Err(said)) = &finding.said;
+            json!({"check": finding.what, "ok": finding.said.is_ok(), "message": said})
+        };
+        say(format!("{:#}", findings.iter().map(shown).collect::<serde_json::Value>()));
+    } else {
+        for finding in &findings {
+            let (word, said) = finding.said.as_ref().map_or_else(|wrong| ("wrong", wrong), |well| ("ok", well));
+            say(format!("{word:<5}  {:<10}  {said}", finding.what));
+        }
+    }
+    if findings.iter().all(|finding| finding.said.is_ok()) { Ok(()) } else { Err(Failure::silent(1)) }
+}
+
+fn settings_finding(checked: &Result<config::Config>) -> Finding {
+    let said = match checked {
+        Ok(config) => Ok(format!("profile {}, public URL {}", config.profile.name, config.public_url)),
+        Err(Error::Invalid(fields)) => Err(fields.iter().map(|e| format!("{}: {}", e.field, e.message)).collect::<Vec<_>>().join(" ")),
+        Err(other) => Err(other.to_string()),
+    };
+    Finding { what: "settings", said }
+}
+
+fn secret_key(checked: &Result<config::Config>, place: &config::Place) -> Result<String, String> {
+    match checked {
+        Ok(config) if config.secret_key.is_some() => Ok("given by a setting".into()),
+        Ok(_) if place.data_dir.join("secret.key").exists() => match config::kept_secret_key(&place.data_dir) {
+            Ok(_) => Ok(format!("kept in {}", place.data_dir.join("secret.key").display())),
+            Err(_) => {
+                Err(format!("{} does not hold 64 hex digits; restore it from a backup.", place.data_dir.join("secret.key").display()))
+            }
+        },
+        Ok(_) => Ok("none yet; the first start makes it".into()),
+        Err(_) => Err("not looked at: the settings are wrong".into()),
+    }
+}
+
+fn look_at_database(opened: &Opened) -> Vec<Finding> {
+    let migrated = opened.db.needs_migration();
+    let mut findings = vec![Finding {
+        what: "database",
+        said: match &migrated {
+            Ok(false) => Ok("reachable and up to date".into()),
+            Ok(true) => Err("migrations wait to be run; run `latchkey migrate`".into()),
+            Err(e) => Err(format!("does not answer: {e}")),
+        },
+    }];
+    let mut look = |what, at: fn(&mut PgConnection) -> Result<Result<String, String>>| {
+        let said = opened.db.run_blocking(at).unwrap_or_else(|e| Err(e.to_string()));
+        findings.push(Finding { what, said });
+    };
+    if matches!(migrated, Ok(false)) {
+        look("ledger", ledger);
+        look("audit log", audit_log);
+    }
+    if migrated.is_ok() {
+        look("clock", clock_skew);
+    }
+    findings
+}
+
+fn ledger(conn: &mut PgConnection) -> Result<Result<String, String>> {
+    let broken: Vec<String> = credits::imbalances(conn)?.into_iter().map(|at| at.slug).collect();
+    Ok(if broken.is_empty() {
+        Ok("every balance is the sum of its entries".into())
+    } else {
+        Err(format!("balances that are not the sum of their entries: {}; stop and restore a backup", broken.join(", ")))
+    })
+}
+
+fn audit_log(conn: &mut PgConnection) -> Result<Result<String, String>> {
+    let found = audit::verify(conn)?;
+    Ok(match found.first_break {
+        None => Ok(format!("whole: {} entries in {} chains", found.entries, found.chains)),
+        Some(at) => Err(format!("broken at entry {} of chain {}: {}; compare with a backup", at.sequence, at.chain, at.reason)),
+    })
+}
+
+fn clock_skew(conn: &mut PgConnection) -> Result<Result<String, String>> {
+    let before = clock::now();
+    let theirs = db::clock(conn)?;
+    let skew = (theirs - before).abs();
+    Ok(if skew <= SKEW {
+        Ok("agrees with the database's".into())
+    } else {
+        Err(format!("{} s away from the database's; synchronize both machines (NTP)", skew.whole_seconds()))
+    })
+}

@@ -1,0 +1,146 @@
+//! `latchkey user …` and `latchkey staff …`
+
+use std::io::Read as _;
+
+use clap::{Args, Subcommand};
+use diesel::pg::PgConnection;
+use serde_json::{Value, json};
+
+use super::failure::{Done, Failure};
+use super::opened::{organization, work};
+use super::output::Output;
+use crate::accounts::{self, HashedPassword, Password, StaffRole, User};
+use crate::actor::{Actor, Role};
+use crate::clock;
+use crate::config::{Place, Reach};
+use crate::error::{Error, Result};
+use crate::orgs;
+use crate::secret::PlainToken;
+
+#[derive(Subcommand)]
+pub enum UserCommand {
+    /// Make a person a member of an organization, with an account when there is none
+    Create {
+        #[command(flatten)]
+        account: Account,
+        /// The organization's name in URLs
+        #[arg(long, value_name = "SLUG")]
+        org: String,
+        /// What the person may do there
+        #[arg(long)]
+        role: Role,
+    },
+}
+
+#[derive(Subcommand)]
+pub enum StaffCommand {
+    /// Make a person staff, with an account when there is none
+    Create {
+        #[command(flatten)]
+        account: Account,
+        /// support looks at every organization, operator also suspends, grants and sets limits
+        #[arg(long)]
+        role: StaffRole,
+    },
+}
+
+#[derive(Args)]
+pub struct Account {
+    /// E-mail address to sign in with
+    #[arg(long)]
+    email: String,
+    /// Name for people [default: the address]
+    #[arg(long)]
+    name: Option<String>,
+    /// Read the password from standard input, in place of printing a one-time invitation link
+    #[arg(long)]
+    password_stdin: bool,
+    #[command(flatten)]
+    output: Output,
+    #[command(flatten)]
+    reach: Reach,
+    #[command(flatten)]
+    place: Place,
+}
+
+/// Does it.
+pub fn user(command: UserCommand) -> Done {
+    let UserCommand::Create { account, org, role } = command;
+    let place = account.place.clone();
+    account.make(|account, password| {
+        work(&place, |conn, actor| {
+            let org = organization(conn, &org)?;
+            let made = account.ensure(conn, actor, password.as_ref())?;
+            orgs::add_member(conn, actor, clock::now(), org.id, made.user.id, role)?;
+            Ok((made, format!("{} of {}", role.as_str(), org.slug), json!({"organization": org.slug, "role": role.as_str()})))
+        })
+    })
+}
+
+/// Does it.
+pub fn staff(command: StaffCommand) -> Done {
+    let StaffCommand::Create { account, role } = command;
+    let place = account.place.clone();
+    account.make(|account, password| {
+        work(&place, |conn, actor| {
+            let made = account.ensure(conn, actor, password.as_ref())?;
+            accounts::set_staff_role(conn, actor, clock::now(), made.user.id, Some(role))?;
+            Ok((made, format!("staff ({})", role.as_str()), json!({"staff_role": role.as_str()})))
+        })
+    })
+}
+
+struct Made {
+    user: User,
+    /// Somebody had the account before.
+    known: bool,
+    invitation: Option<PlainToken>,
+}
+
+impl Account {
+    fn make(self, make: impl FnOnce(&Self, Option<HashedPassword>) -> Done<(Made, String, Value)>) -> Done {
+        let public_url = self.reach.public_url()?;
+        let password = if self.password_stdin { Some(password_from_stdin()?) } else { None };
+        let (made, role, facts) = make(&self, password)?;
+        let link = made.invitation.map(|token| format!("{public_url}/invitations/{}", token.reveal()));
+        let mut value = json!({"id": made.user.id, "email": made.user.email, "created": !made.known, "invitation": link});
+        if let (Value::Object(value), Value::Object(facts)) = (&mut value, facts) {
+            value.extend(facts);
+        }
+        self.output.print(&value, || match &link {
+            Some(link) => format!("{} is now {role}. This link works once, for 7 days:\n{link}", made.user.email),
+            None => format!("{} is now {role}.", made.user.email),
+        });
+        Ok(())
+    }
+
+    /// The account, with a password or an invitation when it is new.
+    fn ensure(&self, conn: &mut PgConnection, actor: &Actor, password: Option<&HashedPassword>) -> Result<Made> {
+        let now = clock::now();
+        let (user, new) = accounts::ensure(conn, actor, now, &self.email, self.name.as_deref())?;
+        let invitation = match (password, new) {
+            (Some(_), false) => {
+                let taken =
+                    format!("{} has an account and a password already; leave --password-stdin out to add only the role.", user.email);
+                return Err(Error::Conflict(taken));
+            }
+            (Some(password), true) => {
+                accounts::set_password(conn, actor, now, user.id, password)?;
+                None
+            }
+            (None, true) => Some(accounts::invite(conn, actor, now, user.id)?),
+            (None, false) => None,
+        };
+        Ok(Made { user, known: !new, invitation })
+    }
+}
+
+fn password_from_stdin() -> Done<HashedPassword> {
+    let mut text = String::new();
+    std::io::stdin()
+        .read_to_string(&mut text)
+        .map_err(|e| Failure::wrong(format!("--password-stdin: Standard input can't be read: {e}.")))?;
+    let line = text.strip_suffix('\n').unwrap_or(&text);
+    let line = line.strip_suffix('\r').unwrap_or(line);
+    Ok(Password::new(line.to_owned())?.hash()?)
+}

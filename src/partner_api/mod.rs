@@ -1,0 +1,191 @@
+//! The Partner API: the routes of the profile, each behind admission, each answer in the history before it leaves.
+//!
+//! One way through for every route: find the key → admit → do → settle → answer. What a route does is an [`Action`]; which
+//! routes there are, what they need and what refusals say is the profile's.
+
+mod answer;
+mod body;
+mod credits;
+mod door;
+mod jobs;
+mod key;
+mod query;
+mod usage;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use actix_web::http::Method as HttpMethod;
+use actix_web::{HttpRequest, HttpResponse, web};
+
+use crate::admission::{Admit, Creation, Decision, KnownKey, Rule, Settle};
+use crate::batch::Batch;
+use crate::error::{ClientError, Error, Result};
+use crate::metrics::Metrics;
+use crate::outcome::Outcome;
+use crate::profile::{Action, JobKind, Profile, Route};
+use crate::site::Site;
+use crate::wake::Wake;
+
+use answer::Reply;
+use door::{Slowdown, Visit};
+
+/// What all routes share.
+pub struct Partner {
+    site: Site,
+    admit: Batch<Admit>,
+    settle: Batch<Settle>,
+    metrics: Metrics,
+    wake: Wake,
+    slowdown: Slowdown,
+}
+
+impl Partner {
+    /// The Partner API of one instance.
+    pub fn new(site: Site, admit: Batch<Admit>, settle: Batch<Settle>, metrics: Metrics, wake: Wake) -> Self {
+        Self { site, admit, settle, metrics, wake, slowdown: Slowdown::default() }
+    }
+
+    fn profile(&self) -> &Profile {
+        &self.site.profile
+    }
+}
+
+/// One route, with its rule made once.
+struct Way {
+    route: Route,
+    rule: Arc<Rule>,
+    /// Name of the limit, for the answer's fields.
+    limit_name: Option<String>,
+    /// What it makes or reads.
+    job: Option<JobKind>,
+}
+
+impl Way {
+    fn new(profile: &Profile, route: &Route) -> Self {
+        let limit = route.limit.as_deref().and_then(|name| profile.limit(name));
+        Self {
+            rule: Arc::new(Rule { describe: route.action == Action::KeyRead, ..Rule::new(route.permission.clone(), limit) }),
+            limit_name: limit.map(|(_, limit)| limit.name.clone()),
+            job: route.job.as_deref().and_then(|kind| profile.job_kind(kind)).cloned(),
+            route: route.clone(),
+        }
+    }
+}
+
+/// Adds the profile's routes. Add it last: its base path may be `/`, and what nobody else answers is answered here.
+pub fn configure(config: &mut web::ServiceConfig, partner: &web::Data<Partner>) {
+    let profile = partner.profile();
+    let mut by_path: BTreeMap<String, Vec<Arc<Way>>> = BTreeMap::new();
+    for route in &profile.routes {
+        by_path.entry(profile.full_path(route)).or_default().push(Arc::new(Way::new(profile, route)));
+    }
+    for (path, ways) in by_path {
+        let allow = ways.iter().map(|way| way.route.method.as_str()).collect::<Vec<_>>().join(", ");
+        let mut resource = web::resource(path).app_data(partner.clone());
+        for way in ways {
+            let method = HttpMethod::from_bytes(way.route.method.as_str().as_bytes()).unwrap_or(HttpMethod::GET);
+            let serve = move |request: HttpRequest, payload: web::Payload, partner: web::Data<Partner>| {
+                let way = Arc::clone(&way);
+                async move { serve(&way, &request, payload, &partner).await }
+            };
+            resource = resource.route(web::method(method).to(serve));
+        }
+        let wrong_method = move |request: HttpRequest, partner: web::Data<Partner>| {
+            let allow = allow.clone();
+            async move {
+                let error = ClientError::new(405, "method_not_allowed", format!("This address answers {allow}."));
+                let mut response = elsewhere(&request, &partner, &error).await;
+                if let Ok(value) = allow.parse() {
+                    response.headers_mut().insert(actix_web::http::header::ALLOW, value);
+                }
+                response
+            }
+        };
+        config.service(resource.default_service(web::to(wrong_method)));
+    }
+}
+
+/// The answer to an address that is nobody's: JSON. If the request brought a known key, it is in the key's history.
+pub async fn not_found(request: HttpRequest, partner: web::Data<Partner>) -> HttpResponse {
+    elsewhere(&request, &partner, &ClientError::new(404, "not_found", "There is nothing at this address.")).await
+}
+
+async fn serve(way: &Way, request: &HttpRequest, payload: web::Payload, partner: &Partner) -> HttpResponse {
+    let visit = Visit::new(request);
+    let digest = match door::digest(request, partner.profile()) {
+        Ok(digest) => digest,
+        Err(refused) => return door::stranger(partner, &visit, refused).await,
+    };
+    let decision = match partner.admit.ask(crate::admission::Ask { digest, rule: Arc::clone(&way.rule) }).await {
+        Ok(decision) => decision,
+        Err(error) => return answer::failed(partner, &visit, &error),
+    };
+    let Some(key) = decision.key.clone() else {
+        return door::stranger(partner, &visit, door::Stranger::Refused(Outcome::Unknown)).await;
+    };
+    let reply = if decision.outcome == Outcome::Accepted {
+        let call = Call { way, request, partner, visit: &visit, key: &key, decision: &decision };
+        match call.act(payload).await {
+            Ok(reply) => reply,
+            Err(error) => Reply::error(partner.profile(), &ClientError::from(&logged(error, &visit))),
+        }
+    } else {
+        Reply::refusal(partner.profile(), &decision, &way.rule)
+    };
+    answer::finish(partner, &visit, way.limit_name.as_deref(), &decision, key, reply).await
+}
+
+/// 404 and 405: told whoever asks, but kept in the history of a known key.
+async fn elsewhere(request: &HttpRequest, partner: &Partner, error: &ClientError) -> HttpResponse {
+    let visit = Visit::new(request);
+    let reply = Reply::error(partner.profile(), error);
+    let Ok(digest) = door::digest(request, partner.profile()) else {
+        return reply.into_response();
+    };
+    let ask = crate::admission::Ask { digest, rule: Arc::default() };
+    match partner.admit.ask(ask).await {
+        Err(error) => answer::failed(partner, &visit, &error),
+        Ok(Decision { key: None, .. }) => reply.into_response(),
+        Ok(decision @ Decision { key: Some(_), .. }) => {
+            let Some(key) = decision.key.clone() else { return reply.into_response() };
+            answer::finish(partner, &visit, None, &decision, key, reply).await
+        }
+    }
+}
+
+/// Writes what the reader will not be told to the log.
+fn logged(error: Error, visit: &Visit) -> Error {
+    if matches!(error, Error::Internal(_) | Error::Constraint { .. }) {
+        tracing::error!(request_id = %visit.id, error = %error, "request failed");
+    }
+    error
+}
+
+/// An admitted request on its way through a route.
+struct Call<'a> {
+    way: &'a Way,
+    request: &'a HttpRequest,
+    partner: &'a Partner,
+    visit: &'a Visit,
+    key: &'a KnownKey,
+    decision: &'a Decision,
+}
+
+impl Call<'_> {
+    async fn act(&self, payload: web::Payload) -> Result<Reply> {
+        match self.way.route.action {
+            Action::JobsCreate => jobs::create(self, payload).await,
+            Action::JobsRead => jobs::read(self).await,
+            Action::JobsResults => jobs::results(self).await,
+            Action::CreditsRead => credits::read(self).await,
+            Action::CreditsEntries => credits::entries(self).await,
+            Action::UsageRead => usage::read(self).await,
+            Action::KeyRead => key::read(self),
+        }
+    }
+
+    fn profile(&self) -> &Profile {
+        self.partner.profile()
+    }
+}

@@ -1,0 +1,63 @@
+//! `usage.read`.
+
+use serde::Serialize;
+
+use super::Call;
+use super::answer::Reply;
+use super::query::Parameters;
+use crate::clock::rfc3339;
+use crate::error::Result;
+use crate::ids::{KeyId, RequestId};
+use crate::usage::{self, Cursor, Filter, Status};
+
+#[derive(Serialize)]
+struct RequestBody {
+    request_id: RequestId,
+    at: String,
+    method: String,
+    path: String,
+    status: i16,
+    outcome: String,
+    duration_ms: f64,
+    key_id: KeyId,
+    environment: String,
+    credits: i64,
+}
+
+#[derive(Serialize)]
+struct UsageBody {
+    requests: Vec<RequestBody>,
+    next_cursor: Option<RequestId>,
+}
+
+pub(super) async fn read(call: &Call<'_>) -> Result<Reply> {
+    let mut parameters = Parameters::of(call.request);
+    let limit = parameters.limit();
+    let cursor = parameters.take("cursor", "Send next_cursor of the page before.", |text| RequestId::parse(text).map(Cursor::Before));
+    let filter = Filter {
+        key: None,
+        status: parameters.take("status", "Send a status as 429, or a class as 4xx.", Status::parse),
+        from: parameters.moment("from"),
+        to: parameters.moment("to"),
+    };
+    parameters.check()?;
+    let organization = call.key.organization;
+    let page = call.partner.site.db.run(move |conn| usage::history(conn, organization, &filter, cursor, limit)).await?;
+    let next_cursor = page.requests.last().filter(|_| page.older).map(|request| request.id);
+    Reply::ok(&UsageBody { requests: page.requests.into_iter().map(body).collect(), next_cursor })
+}
+
+fn body(request: usage::Request) -> RequestBody {
+    RequestBody {
+        request_id: request.id,
+        at: rfc3339(request.at),
+        method: request.method,
+        path: request.path,
+        status: request.status,
+        outcome: request.outcome,
+        duration_ms: f64::from(request.duration_us) / 1_000.0,
+        key_id: request.key_id,
+        environment: request.environment,
+        credits: request.credits,
+    }
+}

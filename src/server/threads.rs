@@ -1,0 +1,66 @@
+//! What runs beside the connections, and the order in which it ends.
+
+use std::thread::JoinHandle;
+
+use super::housekeeping::Housekeeping;
+use crate::admission::{Admit, Settle};
+use crate::batch::{self, Batch};
+use crate::error::{Error, Result};
+use crate::jobs::doorbell;
+use crate::metrics::Metrics;
+use crate::postgres::Cluster;
+use crate::sandbox::{self, Handle, Settings};
+use crate::site::Site;
+use crate::wake::Wake;
+
+/// The background threads of an instance.
+pub struct Threads {
+    wake: Wake,
+    doorbell: JoinHandle<()>,
+    /// The built-in workers: for test keys and, in a demo, for live ones.
+    workers: Vec<Handle>,
+    housekeeping: Housekeeping,
+    admit: batch::Threads<Admit>,
+    settle: batch::Threads<Settle>,
+}
+
+/// The asking ends of the two stages of admission.
+pub struct Stages {
+    pub admit: Batch<Admit>,
+    pub settle: Batch<Settle>,
+}
+
+impl Threads {
+    /// Starts them.
+    ///
+    /// # Errors
+    /// `Internal` when the operating system gives no thread.
+    pub fn start(site: &Site, wake: &Wake, metrics: &Metrics, cluster: Option<Cluster>, demo: bool) -> Result<(Self, Stages)> {
+        let (admit_sizes, settle_sizes) = (metrics.admit_batch_size.clone(), metrics.settle_batch_size.clone());
+        let (admit, admit_threads) = Batch::start("admit", &site.db, 1, Admit, move |size| admit_sizes.observe(size as f64))?;
+        let (settle, settle_threads) = Batch::start("settle", &site.db, 1, Settle, move |size| settle_sizes.observe(size as f64))?;
+        let kinds = [Settings::SANDBOX, Settings::DEMO].into_iter().take(if demo { 2 } else { 1 });
+        let workers = kinds.map(|settings| sandbox::spawn(site.clone(), wake.clone(), settings)).collect::<Result<_>>()?;
+        let doorbell = doorbell::spawn(site.db.clone(), wake.clone())?;
+        let housekeeping = Housekeeping::start(site.clone(), metrics.clone(), cluster)?;
+        let threads = Self { wake: wake.clone(), doorbell, workers, housekeeping, admit: admit_threads, settle: settle_threads };
+        Ok((threads, Stages { admit, settle }))
+    }
+
+    /// Ends them all, and closes the private database.
+    ///
+    /// # Errors
+    /// `Internal` when the private database does not stop.
+    pub fn stop(self) -> Result<()> {
+        self.wake.stop();
+        self.workers.into_iter().for_each(Handle::stop);
+        if self.doorbell.join().is_err() {
+            tracing::error!("the doorbell ended with a panic");
+        }
+        let cluster = self.housekeeping.stop();
+        // Whoever still waits for an answer gets it.
+        self.admit.stop();
+        self.settle.stop();
+        cluster.map_or(Ok(()), |cluster| cluster.close().map_err(|e| Error::Internal(e.to_string())))
+    }
+}

@@ -1,0 +1,3 @@
+//! Capabilities against a real database, without a runtime.
+
+mod keys;
