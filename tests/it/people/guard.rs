@@ -35,6 +35,8 @@ async fn who_is_not_signed_in_is_sent_to_do_so() {
     assert_eq!((htmx.status, htmx.header("hx-redirect")), (401, "/sign-in?next=/orgs/acme/usage"));
     let evil = stranger.get("/orgs/acme").htmx().header("hx-current-url", "https://x//evil.example").send().await;
     assert_eq!(evil.header("hx-redirect"), "/sign-in");
+    let form = stranger.post("/sign-out-everywhere").htmx().send().await;
+    assert_eq!((form.status, form.header("hx-redirect")), (401, "/sign-in"));
     assert_eq!(stranger.get("/").send().await.location(), "/sign-in");
 }
 
