@@ -94,7 +94,8 @@ pub fn configure_rest(config: &mut web::ServiceConfig, site: &Site) {
         let accept = context.head().headers().get(ACCEPT).and_then(|value| value.to_str().ok());
         accept.is_some_and(|accept| accept.contains("text/html"))
     };
-    let rest = web::resource("/{rest:.*}").guard(guard::fn_guard(wants_page)).to(async || Err::<HttpResponse, _>(WebError(Error::NotFound)));
+    let rest =
+        web::resource("/{rest:.*}").guard(guard::fn_guard(wants_page)).to(async || Err::<HttpResponse, _>(WebError(Error::NotFound)));
     config.service(rest.wrap(session::middleware(site)).wrap(from_fn(edge::edge)).wrap(Compress::default()));
 }
 
