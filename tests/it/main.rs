@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod capabilities;
+mod cli;
 mod health;
 mod jobs;
 mod people;
