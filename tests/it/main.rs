@@ -7,4 +7,5 @@ mod health;
 mod jobs;
 mod people;
 mod postgres;
+mod route_coverage;
 mod support;
