@@ -6,4 +6,6 @@ mod cli;
 mod health;
 mod jobs;
 mod postgres;
+mod schema_rules;
 mod support;
+mod tidy;
