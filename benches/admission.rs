@@ -143,7 +143,7 @@ fn serve(site: Site) -> Result<std::net::SocketAddr, Failure> {
         Batch::start("settle", &site.db, threads("SETTLE"), Settle, move |size| settle_sizes.observe(size as f64))?;
     // The threads live as long as the process.
     std::mem::forget((admit_threads, settle_threads));
-    let partner = web::Data::new(Partner::new(site.clone(), admit, settle, metrics));
+    let partner = web::Data::new(Partner::new(site.clone(), admit, settle, metrics, Default::default()));
     let (sender, receiver) = mpsc::channel();
     std::thread::spawn(move || {
         actix_web::rt::System::new().block_on(async move {

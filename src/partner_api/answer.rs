@@ -161,7 +161,12 @@ pub(super) async fn finish(
     };
     let mut outcome = decision.outcome;
     let reply = match settled {
-        Settled::Recorded | Settled::Created => reply,
+        Settled::Recorded => reply,
+        Settled::Created => {
+            // The workers of this instance need not wait for the doorbell.
+            partner.wake.ring();
+            reply
+        }
         Settled::Replayed { status, answer } => Reply { replayed: true, ..Reply::new(status, answer) },
         Settled::Mismatch => {
             let error = Error::field("Idempotency-Key", "This key was used before with another request. Use a new one.");

@@ -118,6 +118,7 @@ pub(super) async fn stranger(partner: &Partner, visit: &Visit, stranger: Strange
         }
         Stranger::Refused(outcome) => {
             partner.metrics.admitted(outcome.as_str());
+            partner.metrics.unknown_key_requests.inc();
             let delay = visit.ip.map_or(Duration::ZERO, |ip| partner.slowdown.delay(ip, visit.started));
             if !delay.is_zero() {
                 tokio::time::sleep(delay).await;

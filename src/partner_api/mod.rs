@@ -25,6 +25,7 @@ use crate::metrics::Metrics;
 use crate::outcome::Outcome;
 use crate::profile::{Action, JobKind, Profile, Route};
 use crate::site::Site;
+use crate::wake::Wake;
 
 use answer::Reply;
 use door::{Slowdown, Visit};
@@ -35,13 +36,14 @@ pub struct Partner {
     admit: Batch<Admit>,
     settle: Batch<Settle>,
     metrics: Metrics,
+    wake: Wake,
     slowdown: Slowdown,
 }
 
 impl Partner {
     /// The Partner API of one instance.
-    pub fn new(site: Site, admit: Batch<Admit>, settle: Batch<Settle>, metrics: Metrics) -> Self {
-        Self { site, admit, settle, metrics, slowdown: Slowdown::default() }
+    pub fn new(site: Site, admit: Batch<Admit>, settle: Batch<Settle>, metrics: Metrics, wake: Wake) -> Self {
+        Self { site, admit, settle, metrics, wake, slowdown: Slowdown::default() }
     }
 
     fn profile(&self) -> &Profile {

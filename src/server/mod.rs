@@ -62,7 +62,7 @@ impl Instance {
         let metrics = Metrics::new();
         let wake = Wake::default();
         let (threads, Stages { admit, settle }) = Threads::start(&site, &wake, &metrics, cluster, demo)?;
-        let partner = web::Data::new(Partner::new(site.clone(), admit, settle, metrics.clone()));
+        let partner = web::Data::new(Partner::new(site.clone(), admit, settle, metrics.clone(), wake.clone()));
         let edges = Edges { partner, site: web::Data::new(site), metrics: web::Data::new(metrics), wake: web::Data::new(wake) };
         let served = System::new().block_on(serve(edges, listener, workers, signals, ready));
         // In this order: who takes work first, who writes it down last.

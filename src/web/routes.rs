@@ -6,9 +6,9 @@ use actix_web::guard;
 use actix_web::http::Method;
 use actix_web::http::header::ACCEPT;
 use actix_web::middleware::{Compress, from_fn};
-use actix_web::{HttpResponse, Route, web};
+use actix_web::{Route, web};
 
-use super::{Answer, WebError, assets, edge, home, invitations, session, sign_in};
+use super::{Answer, Member, WebError, assets, edge, home, invitations, keys, session, sign_in};
 use crate::error::Error;
 use crate::site::Site;
 
@@ -55,6 +55,19 @@ pub const ROUTES: &[Declared] = &[
     get("/invitations/{token}", Needs::Anyone, || web::to(invitations::show)),
     post("/invitations/{token}", Needs::Anyone, || web::to(invitations::accept)),
     get("/orgs/{slug}", Needs::Member, || web::to(home::organization)),
+    get("/orgs/{slug}/api-keys", Needs::Member, || web::to(keys::index)),
+    post("/orgs/{slug}/api-keys", Needs::Admin, || web::to(keys::create)),
+    get("/orgs/{slug}/api-keys/new", Needs::Admin, || web::to(keys::new)),
+    post("/orgs/{slug}/api-keys/{key}", Needs::Admin, || web::to(keys::update)),
+    get("/orgs/{slug}/api-keys/{key}/edit", Needs::Admin, || web::to(keys::edit)),
+    get("/orgs/{slug}/api-keys/{key}/rotation", Needs::Admin, || web::to(keys::confirm_rotation)),
+    post("/orgs/{slug}/api-keys/{key}/rotation", Needs::Admin, || web::to(keys::rotate)),
+    get("/orgs/{slug}/api-keys/{key}/revocation", Needs::Admin, || web::to(keys::confirm_revocation)),
+    post("/orgs/{slug}/api-keys/{key}/revocation", Needs::Admin, || web::to(keys::revoke)),
+    get("/orgs/{slug}/api-keys/{key}/grace-end", Needs::Admin, || web::to(keys::confirm_grace_end)),
+    post("/orgs/{slug}/api-keys/{key}/grace-end", Needs::Admin, || web::to(keys::end_grace)),
+    post("/orgs/{slug}/api-keys/{key}/deactivation", Needs::Admin, || web::to(keys::deactivate)),
+    post("/orgs/{slug}/api-keys/{key}/activation", Needs::Admin, || web::to(keys::activate)),
 ];
 
 /// Serves the table on paths of its own, each in its middleware: whatever else the server has keeps clear of them. Pages below
@@ -84,7 +97,7 @@ pub fn configure(config: &mut web::ServiceConfig, site: &Site) {
     }
     let files = web::resource("/assets/{path:.*}").guard(guard::Any(guard::Get()).or(guard::Head())).to(assets::show);
     config.service(files.wrap(from_fn(edge::edge)).wrap(Compress::default()));
-    let rest = web::resource("/orgs{rest:(/.*)?}").to(nothing);
+    let rest = web::resource("/orgs/{slug}/{rest:.*}").to(nothing);
     config.service(rest.wrap(session::middleware(site)).wrap(from_fn(edge::edge)).wrap(Compress::default()));
 }
 
@@ -94,13 +107,11 @@ pub fn configure_rest(config: &mut web::ServiceConfig, site: &Site) {
         let accept = context.head().headers().get(ACCEPT).and_then(|value| value.to_str().ok());
         accept.is_some_and(|accept| accept.contains("text/html"))
     };
-    let rest =
-        web::resource("/{rest:.*}").guard(guard::fn_guard(wants_page)).to(async || Err::<HttpResponse, _>(WebError(Error::NotFound)));
+    let rest = web::resource("/{rest:.*}").guard(guard::fn_guard(wants_page)).to(async || Answer::Err(WebError(Error::NotFound)));
     config.service(rest.wrap(session::middleware(site)).wrap(from_fn(edge::edge)).wrap(Compress::default()));
 }
 
-async fn nothing(person: super::Person) -> Answer {
-    // Taken for the frame around the page; a stranger is sent to sign in first, as from every other address here.
-    drop(person);
-    Err::<HttpResponse, _>(WebError(Error::NotFound))
+/// Told to a member in the frame of the organization; who is not signed in is sent to do so, as from every other address here.
+async fn nothing(_: Member) -> Answer {
+    Err(WebError(Error::NotFound))
 }

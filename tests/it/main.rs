@@ -5,6 +5,7 @@ mod capabilities;
 mod cli;
 mod health;
 mod jobs;
+mod people;
 mod postgres;
 mod schema_rules;
 mod support;

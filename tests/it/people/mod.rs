@@ -1,0 +1,38 @@
+//! People, their sessions and the frame around their pages.
+
+mod assets;
+mod edge;
+mod guard;
+mod invitations;
+mod orgs;
+mod sessions;
+mod sign_in;
+mod throttle;
+
+use diesel::sql_types::{BigInt, Text};
+use diesel::{PgConnection, QueryableByName, RunQueryDsl, sql_query};
+
+/// Name of the session's cookie where the public URL is http.
+const COOKIE: &str = "latchkey";
+
+/// How many rows a `FROM …` clause finds.
+fn count(conn: &mut PgConnection, from: &str) -> i64 {
+    #[derive(QueryableByName)]
+    struct Row {
+        #[diesel(sql_type = BigInt)]
+        n: i64,
+    }
+    sql_query(format!("SELECT count(*) AS n FROM {from}")).get_result::<Row>(conn).unwrap().n
+}
+
+/// Actions of the deployment's own audit chain, in order.
+fn audited(conn: &mut PgConnection) -> Vec<String> {
+    #[derive(QueryableByName)]
+    struct Row {
+        #[diesel(sql_type = Text)]
+        action: String,
+    }
+    let chain = uuid::Uuid::nil();
+    let query = format!("SELECT action FROM audit_entries WHERE chain = '{chain}' ORDER BY sequence");
+    sql_query(query).load::<Row>(conn).unwrap().into_iter().map(|row| row.action).collect()
+}
