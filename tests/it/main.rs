@@ -8,4 +8,6 @@ mod jobs;
 mod people;
 mod postgres;
 mod route_coverage;
+mod schema_rules;
 mod support;
+mod tidy;
