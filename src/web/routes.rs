@@ -8,7 +8,7 @@ use actix_web::http::header::ACCEPT;
 use actix_web::middleware::{Compress, from_fn};
 use actix_web::{Route, web};
 
-use super::{Answer, Member, WebError, assets, edge, home, invitations, keys, session, sign_in};
+use super::{Answer, Member, WebError, assets, credits, edge, home, invitations, keys, session, sign_in, usage};
 use crate::error::Error;
 use crate::site::Site;
 
@@ -68,6 +68,8 @@ pub const ROUTES: &[Declared] = &[
     post("/orgs/{slug}/api-keys/{key}/grace-end", Needs::Admin, || web::to(keys::end_grace)),
     post("/orgs/{slug}/api-keys/{key}/deactivation", Needs::Admin, || web::to(keys::deactivate)),
     post("/orgs/{slug}/api-keys/{key}/activation", Needs::Admin, || web::to(keys::activate)),
+    get("/orgs/{slug}/usage", Needs::Member, || web::to(usage::index)),
+    get("/orgs/{slug}/credits", Needs::Member, || web::to(credits::index)),
 ];
 
 /// Serves the table on paths of its own, each in its middleware: whatever else the server has keeps clear of them. Pages below
