@@ -54,8 +54,12 @@ fn main() -> Result<(), Failure> {
     let site = Site { db: db.clone(), profile, public_url: "http://127.0.0.1".into(), secret_key: SecretKey([7; 32]) };
     let address = serve(site)?;
 
-    let paths = [("static route", "/static", &script), ("one query per request", "/one-query", &script),
-        ("admission", "/key", &script), ("admission, one hot key", "/key", &one_script)];
+    let paths = [
+        ("static route", "/static", &script),
+        ("one query per request", "/one-query", &script),
+        ("admission", "/key", &script),
+        ("admission, one hot key", "/key", &one_script),
+    ];
     let mut table = String::from("| connections |");
     for (name, ..) in &paths {
         write!(table, " {name} |")?;
@@ -134,8 +138,7 @@ fn serve(site: Site) -> Result<std::net::SocketAddr, Failure> {
     let metrics = Metrics::new();
     let (admit_sizes, settle_sizes) = (metrics.admit_batch_size.clone(), metrics.settle_batch_size.clone());
     let threads = |name: &str| std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(1);
-    let (admit, admit_threads) =
-        Batch::start("admit", &site.db, threads("ADMIT"), Admit, move |size| admit_sizes.observe(size as f64))?;
+    let (admit, admit_threads) = Batch::start("admit", &site.db, threads("ADMIT"), Admit, move |size| admit_sizes.observe(size as f64))?;
     let (settle, settle_threads) =
         Batch::start("settle", &site.db, threads("SETTLE"), Settle, move |size| settle_sizes.observe(size as f64))?;
     // The threads live as long as the process.
@@ -165,7 +168,8 @@ fn serve(site: Site) -> Result<std::net::SocketAddr, Failure> {
 
 /// What most peers do: look the key up, one query a request, through the pool.
 async fn one_query(request: actix_web::HttpRequest, site: web::Data<Site>) -> HttpResponse {
-    let token = request.headers().get("authorization").and_then(|value| value.to_str().ok()).and_then(|value| value.strip_prefix("Bearer "));
+    let token =
+        request.headers().get("authorization").and_then(|value| value.to_str().ok()).and_then(|value| value.strip_prefix("Bearer "));
     let digest = SecretDigest::of(token.unwrap_or(""));
     let found = site.db.run(move |conn| look_up(conn, digest)).await;
     if found.is_ok() { HttpResponse::Ok().body("hello") } else { HttpResponse::Forbidden().finish() }

@@ -15,10 +15,8 @@
         CASE WHEN a.describe THEN k.permissions END AS permissions,
         CASE WHEN a.describe THEN o.slug END AS slug,
         CASE WHEN a.describe THEN o.name END AS organization_name,
-        CASE
-            WHEN o.requests_per_minute IS NULL THEN a.quota
-            ELSE greatest(1, o.requests_per_minute::int8 * a.window_s / 60)
-        END AS quota
+        -- `greatest` passes over a null, so that it can't stand inside a `coalesce`.
+        CASE WHEN o.requests_per_minute IS NULL THEN a.quota ELSE greatest(1, o.requests_per_minute::int8 * a.window_s / 60) END AS quota
     FROM ask a
         JOIN api_key_secrets s ON s.digest = a.digest
         JOIN api_keys k ON k.id = s.key_id
