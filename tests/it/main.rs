@@ -11,3 +11,4 @@ mod route_coverage;
 mod schema_rules;
 mod support;
 mod tidy;
+mod web;
