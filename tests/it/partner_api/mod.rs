@@ -15,7 +15,7 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use diesel::sql_types::{BigInt, SmallInt, Text, Timestamptz, Uuid as SqlUuid};
+use diesel::sql_types::{SmallInt, Text, Timestamptz, Uuid as SqlUuid};
 use diesel::{PgConnection, QueryableByName, RunQueryDsl, sql_query};
 use latchkey::credits;
 use latchkey::ids::{OrgId, RequestId};
@@ -23,7 +23,7 @@ use latchkey::profile::{BUILT_IN, Profile};
 use serde_json::json;
 use time::OffsetDateTime;
 
-use crate::support::{Answer, Client, Make, Request, Server, TestDb};
+use crate::support::{Answer, Client, Make, Request, Server, TestDb, number};
 
 /// A database and a profile that any number of real servers share.
 pub struct World {
@@ -106,8 +106,6 @@ pub struct Row {
     pub status: i16,
     #[diesel(sql_type = Text)]
     pub outcome: String,
-    #[diesel(sql_type = BigInt)]
-    pub credits: i64,
     #[diesel(sql_type = Text)]
     pub path: String,
     #[diesel(sql_type = Text)]
@@ -116,7 +114,7 @@ pub struct Row {
 
 /// The whole history by `X-Request-Id`.
 pub fn history(conn: &mut PgConnection) -> HashMap<String, Row> {
-    let rows: Vec<Row> = sql_query("SELECT id, at, status, outcome, credits, path, method FROM requests").load(conn).unwrap();
+    let rows: Vec<Row> = sql_query("SELECT id, at, status, outcome, path, method FROM requests").load(conn).unwrap();
     rows.into_iter().map(|row| (RequestId(row.id).to_string(), row)).collect()
 }
 
@@ -127,16 +125,6 @@ pub fn assert_in_history<'a>(conn: &mut PgConnection, answers: impl IntoIterator
         let row = history.get(answer.header("x-request-id")).unwrap_or_else(|| panic!("not in the history: {answer:?}"));
         assert_eq!(row.status as u16, answer.status, "{answer:?}");
     }
-}
-
-/// The first column of the first row.
-pub fn number(conn: &mut PgConnection, query: &str) -> i64 {
-    #[derive(QueryableByName)]
-    struct Number {
-        #[diesel(sql_type = BigInt)]
-        n: i64,
-    }
-    sql_query(format!("SELECT ({query})::int8 AS n")).get_result::<Number>(conn).unwrap().n
 }
 
 /// Available, held and settled; and that the ledger sums to it.

@@ -17,6 +17,6 @@ mod server;
 
 pub use app::App;
 pub use client::{Answer, Client, Request};
-pub use database::TestDb;
-pub use make::{Key, Make, Org, User};
+pub use database::{TestDb, number};
+pub use make::{Key, Make, Org, User, key_text};
 pub use server::Server;
