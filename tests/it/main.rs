@@ -3,10 +3,10 @@
 
 mod capabilities;
 mod cli;
-mod health;
 mod jobs;
 mod people;
 mod postgres;
 mod schema_rules;
+mod server;
 mod support;
 mod tidy;
