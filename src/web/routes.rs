@@ -75,6 +75,7 @@ pub const ROUTES: &[Declared] = &[
 /// Serves the table on paths of its own, each in its middleware: whatever else the server has keeps clear of them. Pages below
 /// `/orgs` that don't exist are told so by the dashboard.
 pub fn configure(config: &mut web::ServiceConfig, site: &Site) {
+    // Sorted, so that `new` stands before `{key}`: the first path that matches is served.
     let mut paths: BTreeMap<&'static str, Vec<&'static Declared>> = BTreeMap::new();
     for route in ROUTES {
         paths.entry(route.path).or_default().push(route);

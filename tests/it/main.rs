@@ -6,6 +6,7 @@ mod cli;
 mod jobs;
 mod people;
 mod postgres;
+mod route_coverage;
 mod schema_rules;
 mod server;
 mod support;
