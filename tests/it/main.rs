@@ -4,12 +4,12 @@
 mod admission;
 mod capabilities;
 mod cli;
-mod health;
 mod jobs;
 mod partner_api;
 mod people;
 mod postgres;
 mod route_coverage;
 mod schema_rules;
+mod server;
 mod support;
 mod tidy;
