@@ -156,7 +156,9 @@ fn relative(at: OffsetDateTime, now: OffsetDateTime, attribute: &str, words: imp
     element(at, attribute, &text)
 }
 
-fn grouped(n: i128) -> String {
+/// `1,284`; a real minus before what is below zero.
+pub fn grouped(n: impl Into<i128>) -> String {
+    let n = n.into();
     let digits = n.unsigned_abs().to_string();
     let mut text = String::from(if n < 0 { "−" } else { "" });
     for (at, digit) in digits.chars().enumerate() {

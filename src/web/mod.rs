@@ -5,6 +5,7 @@
 //! named after its noun, here and under `templates/`.
 
 mod assets;
+mod charts;
 mod edge;
 mod errors;
 // What the filters' macro makes has no documentation.
@@ -15,6 +16,7 @@ mod frame;
 mod guard;
 mod home;
 mod invitations;
+mod keys;
 mod page;
 pub mod routes;
 mod session;

@@ -8,7 +8,7 @@ use actix_web::http::header::ACCEPT;
 use actix_web::middleware::{Compress, from_fn};
 use actix_web::{HttpResponse, Route, web};
 
-use super::{Answer, WebError, assets, edge, home, invitations, session, sign_in};
+use super::{Answer, WebError, assets, edge, home, invitations, keys, session, sign_in};
 use crate::error::Error;
 use crate::site::Site;
 
@@ -55,6 +55,19 @@ pub const ROUTES: &[Declared] = &[
     get("/invitations/{token}", Needs::Anyone, || web::to(invitations::show)),
     post("/invitations/{token}", Needs::Anyone, || web::to(invitations::accept)),
     get("/orgs/{slug}", Needs::Member, || web::to(home::organization)),
+    get("/orgs/{slug}/api-keys", Needs::Member, || web::to(keys::index)),
+    post("/orgs/{slug}/api-keys", Needs::Admin, || web::to(keys::create)),
+    get("/orgs/{slug}/api-keys/new", Needs::Admin, || web::to(keys::new)),
+    post("/orgs/{slug}/api-keys/{key}", Needs::Admin, || web::to(keys::update)),
+    get("/orgs/{slug}/api-keys/{key}/edit", Needs::Admin, || web::to(keys::edit)),
+    get("/orgs/{slug}/api-keys/{key}/rotation", Needs::Admin, || web::to(keys::confirm_rotation)),
+    post("/orgs/{slug}/api-keys/{key}/rotation", Needs::Admin, || web::to(keys::rotate)),
+    get("/orgs/{slug}/api-keys/{key}/revocation", Needs::Admin, || web::to(keys::confirm_revocation)),
+    post("/orgs/{slug}/api-keys/{key}/revocation", Needs::Admin, || web::to(keys::revoke)),
+    get("/orgs/{slug}/api-keys/{key}/grace-end", Needs::Admin, || web::to(keys::confirm_grace_end)),
+    post("/orgs/{slug}/api-keys/{key}/grace-end", Needs::Admin, || web::to(keys::end_grace)),
+    post("/orgs/{slug}/api-keys/{key}/deactivation", Needs::Admin, || web::to(keys::deactivate)),
+    post("/orgs/{slug}/api-keys/{key}/activation", Needs::Admin, || web::to(keys::activate)),
 ];
 
 /// Serves the table on paths of its own, each in its middleware: whatever else the server has keeps clear of them. Pages below

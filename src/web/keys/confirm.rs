@@ -1,0 +1,219 @@
+//! What is asked twice: rotate, revoke, end a grace period. A page without script, the inside of the dialog with it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::HttpRequest;
+use actix_web::web::{Form, Path};
+use askama::Template;
+use serde::Deserialize;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::views::{Banner, former_id};
+use super::{broken, filters, key_of, refused, with_new_key};
+use crate::actor::Permission;
+use crate::error::{Error, Result};
+use crate::ids::new_uuid;
+use crate::keys::{self, KeyView, PlainKey, Rotation};
+use crate::profile::Profile;
+use crate::web::{Answer, Flash, Frame, Member, fragment, page, see_other_with, wants_fragment};
+
+/// Which of the three.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Verb {
+    Rotate,
+    Revoke,
+    EndGrace,
+}
+
+#[derive(Template)]
+#[template(path = "keys/confirm.html", blocks = ["confirm"])]
+struct Confirm {
+    frame: Frame,
+    profile: Arc<Profile>,
+    view: KeyView,
+    verb: Verb,
+    once: Uuid,
+    /// A page of its own, whose question is the h1.
+    whole: bool,
+}
+
+/// A grace period that may be chosen.
+struct Choice {
+    seconds: u64,
+    label: String,
+    ends_at: OffsetDateTime,
+}
+
+impl Confirm {
+    fn is_rotation(&self) -> bool {
+        self.verb == Verb::Rotate
+    }
+
+    fn is_revocation(&self) -> bool {
+        self.verb == Verb::Revoke
+    }
+
+    fn action(&self) -> String {
+        let noun = match self.verb {
+            Verb::Rotate => "rotation",
+            Verb::Revoke => "revocation",
+            Verb::EndGrace => "grace-end",
+        };
+        self.frame.path(&format!("api-keys/{}/{noun}", self.view.key.id))
+    }
+
+    fn question(&self) -> String {
+        match self.verb {
+            Verb::Rotate => "Rotate".into(),
+            Verb::Revoke => self.profile.keys.revoke_label.clone(),
+            Verb::EndGrace => "End the grace of".into(),
+        }
+    }
+
+    /// Of the key that stops working.
+    fn prefix(&self) -> &str {
+        match &self.view.grace {
+            Some(grace) if self.verb == Verb::EndGrace => &grace.prefix,
+            _ => &self.view.key.prefix,
+        }
+    }
+
+    fn button(&self) -> String {
+        match self.verb {
+            Verb::Rotate => "Rotate Key".into(),
+            Verb::Revoke => format!("{} Key", self.profile.keys.revoke_label),
+            Verb::EndGrace => "End grace now".into(),
+        }
+    }
+
+    /// The profile's grace periods that end before the key does.
+    fn choices(&self) -> Vec<Choice> {
+        let now = self.frame.now;
+        let choice = |grace: &Duration| Choice { seconds: grace.as_secs(), label: words(grace.as_secs()), ends_at: now + *grace };
+        let fits = |choice: &Choice| self.view.key.expires_at.is_none_or(|expiry| choice.ends_at <= expiry);
+        self.profile.keys.grace.iter().map(choice).filter(fits).collect()
+    }
+}
+
+/// `1 hour`, `24 hours`, `7 days`.
+fn words(seconds: u64) -> String {
+    let (count, unit) = match seconds {
+        _ if seconds >= 172_800 && seconds.is_multiple_of(86_400) => (seconds / 86_400, "day"),
+        _ if seconds.is_multiple_of(3_600) => (seconds / 3_600, "hour"),
+        _ if seconds.is_multiple_of(60) => (seconds / 60, "minute"),
+        _ => (seconds, "second"),
+    };
+    format!("{count} {unit}{}", if count == 1 { "" } else { "s" })
+}
+
+/// `GET …/api-keys/{key}/rotation`.
+pub async fn confirm_rotation(member: Member, request: HttpRequest, path: Path<(String, String)>) -> Answer {
+    ask(member, &request, &path, Verb::Rotate).await
+}
+
+/// `GET …/api-keys/{key}/revocation`.
+pub async fn confirm_revocation(member: Member, request: HttpRequest, path: Path<(String, String)>) -> Answer {
+    ask(member, &request, &path, Verb::Revoke).await
+}
+
+/// `GET …/api-keys/{key}/grace-end`.
+pub async fn confirm_grace_end(member: Member, request: HttpRequest, path: Path<(String, String)>) -> Answer {
+    ask(member, &request, &path, Verb::EndGrace).await
+}
+
+async fn ask(member: Member, request: &HttpRequest, path: &Path<(String, String)>, verb: Verb) -> Answer {
+    let (organization, key, now) = (member.organization.id, key_of(path)?, member.frame.now);
+    let view = member.site.db.run(move |conn| keys::find(conn, organization, key, now)).await?;
+    member.require_admin()?;
+    if let Some(why) = obstacle(&view, verb) {
+        return refused(member, "Nothing was changed.", Error::Conflict(why.into())).await;
+    }
+    let (frame, profile) = (member.frame.clone(), member.site.profile.clone());
+    let whole = !wants_fragment(request);
+    let screen = Confirm { frame, profile, view, verb, once: new_uuid(now), whole };
+    if whole { page(&screen) } else { fragment(&screen.as_confirm()) }
+}
+
+/// Why it makes no sense to ask.
+fn obstacle(view: &KeyView, verb: Verb) -> Option<&'static str> {
+    match verb {
+        _ if view.is_ended() => Some("This key has ended already, for ever."),
+        Verb::Rotate if view.grace.is_some() => Some("The key before this one is still in grace. End its grace first, then rotate."),
+        Verb::EndGrace if view.grace.is_none() => Some("The grace period is over already: the old key is refused."),
+        _ => None,
+    }
+}
+
+/// The form of a rotation.
+#[derive(Deserialize)]
+pub struct RotationFields {
+    /// Whole seconds; 0 is at once.
+    grace: u64,
+    /// That the page showed.
+    generation: i32,
+    once: Uuid,
+}
+
+/// `POST …/api-keys/{key}/rotation`. The answer alone shows the new key.
+pub async fn rotate(member: Member, path: Path<(String, String)>, fields: Option<Form<RotationFields>>) -> Answer {
+    match try_rotate(&member, &path, fields).await {
+        Ok((key, plain, overview)) => {
+            let banner = Banner::new("Key rotated. Here is your new API key", &member.site, plain, &key.permissions);
+            with_new_key(&member, overview, banner)
+        }
+        Err(error) => refused(member, "The key was not rotated.", error).await,
+    }
+}
+
+async fn try_rotate(
+    member: &Member, path: &Path<(String, String)>, fields: Option<Form<RotationFields>>,
+) -> Result<(keys::Key, PlainKey, keys::Overview)> {
+    let key = key_of(path)?;
+    let (actor, profile, now) = (member.actor.clone(), member.site.profile.clone(), member.frame.now);
+    let organization = member.organization.id;
+    let rotation = fields.map(|Form(fields)| Rotation {
+        grace: (fields.grace > 0).then(|| Duration::from_secs(fields.grace)),
+        expected_generation: fields.generation,
+        form_token: Some(fields.once),
+    });
+    let run = move |conn: &mut _| {
+        // Who may not, and whose the key is not, is told so before what is wrong with the form.
+        actor.require(organization, Permission::ManageKeys)?;
+        keys::find(conn, organization, key, now)?;
+        let rotation = rotation.ok_or_else(broken)?;
+        let (key, plain) = keys::rotate(conn, &actor, now, &profile, organization, key, rotation)?;
+        Ok((key, plain, keys::overview(conn, organization, now)?))
+    };
+    member.site.db.run(run).await
+}
+
+/// `POST …/api-keys/{key}/revocation`. Goes on to the page with the receipt open.
+pub async fn revoke(member: Member, path: Path<(String, String)>) -> Answer {
+    let key = key_of(&path)?;
+    let (actor, organization, now) = (member.actor.clone(), member.organization.id, member.frame.now);
+    match member.site.db.run(move |conn| keys::revoke(conn, &actor, now, organization, key)).await {
+        Ok(key) => {
+            let receipt = former_id(key.id, key.generation);
+            let flash =
+                Flash::ok(format!("{} is revoked.", key.name), "Every request with it is refused from now on; its receipt is below.");
+            Ok(see_other_with(&member.frame.path(&format!("api-keys?open={receipt}#r-{receipt}")), flash))
+        }
+        Err(error) => refused(member, "The key was not revoked.", error).await,
+    }
+}
+
+/// `POST …/api-keys/{key}/grace-end`.
+pub async fn end_grace(member: Member, path: Path<(String, String)>) -> Answer {
+    let key = key_of(&path)?;
+    let (actor, organization, now) = (member.actor.clone(), member.organization.id, member.frame.now);
+    match member.site.db.run(move |conn| keys::end_grace(conn, &actor, now, organization, key)).await {
+        Ok(key) => {
+            let receipt = former_id(key.id, key.generation - 1);
+            let flash = Flash::ok("Grace ended.", "The old key is refused from now on; its receipt is below.");
+            Ok(see_other_with(&member.frame.path(&format!("api-keys?open={receipt}")), flash))
+        }
+        Err(error) => refused(member, "Nothing was changed.", error).await,
+    }
+}

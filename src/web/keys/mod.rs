@@ -1,0 +1,171 @@
+//! The tab API Keys.
+
+mod changes;
+mod confirm;
+mod form;
+mod views;
+
+use std::sync::Arc;
+
+use actix_web::HttpRequest;
+use actix_web::http::StatusCode;
+use actix_web::web::{Path, Query};
+use askama::Template;
+use serde::Deserialize;
+
+pub use changes::{activate, deactivate, edit, update};
+pub use confirm::{confirm_grace_end, confirm_revocation, confirm_rotation, end_grace, revoke, rotate};
+pub use form::{create, new};
+
+use super::filters::{self, grouped};
+use super::{Answer, Flash, Frame, Member, Tab, WebError, fragment, page, page_with_status, wants_fragment};
+use crate::error::{ClientError, Error, Result};
+use crate::ids::KeyId;
+use crate::keys::{self, Overview, Status};
+use crate::profile::{Grant, Profile};
+use views::{Banner, Example, FormerItem, KeyItem, Shown};
+
+/// The page.
+#[derive(Template)]
+#[template(path = "keys/index.html")]
+struct Index {
+    frame: Frame,
+    profile: Arc<Profile>,
+    shown: Shown,
+    /// In the answer to the POST that made the key, and nowhere else.
+    banner: Option<Banner>,
+    example: Example,
+    key_shape: String,
+    has_permissions: bool,
+    columns: usize,
+    /// A table in place of a card.
+    is_many: bool,
+}
+
+impl Index {
+    fn new(member: &Member, overview: Overview, open: Option<&str>, banner: Option<Banner>) -> Self {
+        let profile = member.site.profile.clone();
+        let has_permissions = profile.permissions.grant == Grant::Chosen;
+        Self {
+            shown: Shown::new(&profile, overview, open, member.frame.now),
+            frame: member.frame.clone(),
+            banner,
+            example: Example::of(&member.site, &profile.permissions.list),
+            key_shape: key_shape(&profile),
+            columns: if has_permissions { 8 } else { 7 },
+            has_permissions,
+            is_many: profile.keys.max_active != 1,
+            profile,
+        }
+    }
+
+    fn tab(&self) -> Tab {
+        Tab::Keys
+    }
+
+    fn count(&self, status: impl Fn(Status) -> bool) -> usize {
+        self.shown.keys.iter().filter(|item| status(item.view.status)).count()
+    }
+
+    fn active(&self) -> usize {
+        self.count(|status| status == Status::Active)
+    }
+
+    fn inactive(&self) -> usize {
+        self.count(|status| status == Status::Inactive)
+    }
+
+    fn ended(&self) -> usize {
+        self.count(Status::is_ended)
+    }
+}
+
+/// `lk_live_…`: how the keys of the first environment begin.
+fn key_shape(profile: &Profile) -> String {
+    match profile.keys.environments.first() {
+        Some(environment) => format!("{}_{}_…", profile.keys.prefix, environment.name),
+        None => format!("{}_…", profile.keys.prefix),
+    }
+}
+
+/// One key's row, for htmx.
+#[derive(Template)]
+#[template(path = "keys/_row.html")]
+struct Row {
+    frame: Frame,
+    profile: Arc<Profile>,
+    item: KeyItem,
+    has_permissions: bool,
+    columns: usize,
+}
+
+/// One former key's row, for htmx.
+#[derive(Template)]
+#[template(path = "keys/_former.html")]
+struct FormerRow {
+    frame: Frame,
+    row: FormerItem,
+    is_many: bool,
+}
+
+/// The query of the page.
+#[derive(Deserialize)]
+pub struct Asked {
+    /// The row that is open.
+    open: Option<String>,
+    /// The row that htmx wants closed again.
+    row: Option<String>,
+}
+
+/// `GET …/api-keys`.
+pub async fn index(member: Member, request: HttpRequest, asked: Query<Asked>) -> Answer {
+    let Asked { open, row } = asked.into_inner();
+    let overview = overview(&member).await?;
+    let shown = Index::new(&member, overview, open.as_deref(), None);
+    match open.or(row).filter(|_| wants_fragment(&request)) {
+        Some(id) => row_alone(shown, &id),
+        None => page(&shown),
+    }
+}
+
+fn row_alone(index: Index, id: &str) -> Answer {
+    let Index { frame, profile, shown, has_permissions, columns, is_many, .. } = index;
+    if let Some(row) = shown.former.into_iter().find(|row| row.id() == id) {
+        return fragment(&FormerRow { frame, row, is_many });
+    }
+    let item = shown.keys.into_iter().find(|item| item.id() == id).ok_or(Error::NotFound)?;
+    fragment(&Row { frame, profile, item, has_permissions, columns })
+}
+
+async fn overview(member: &Member) -> Result<Overview> {
+    let (organization, now) = (member.organization.id, member.frame.now);
+    member.site.db.run(move |conn| keys::overview(conn, organization, now)).await
+}
+
+/// The page as it is now, with what was not done and why on top: 409 for a conflict, 422 for input that no form of ours sends.
+async fn refused(mut member: Member, result: &'static str, error: Error) -> Answer {
+    let why = match &error {
+        Error::Conflict(sentence) => sentence.clone(),
+        Error::Invalid(fields) => fields.iter().map(|field| field.message.as_str()).collect::<Vec<_>>().join(" "),
+        _ => return Err(WebError(error)),
+    };
+    let overview = overview(&member).await?;
+    member.frame.flash = Some(Flash::fail(result, why));
+    let status = StatusCode::from_u16(ClientError::from(&error).status).unwrap_or(StatusCode::CONFLICT);
+    page_with_status(status, &Index::new(&member, overview, None, None))
+}
+
+/// The page with a new key on top.
+fn with_new_key(member: &Member, overview: Overview, banner: Banner) -> Answer {
+    page(&Index::new(member, overview, None, Some(banner)))
+}
+
+/// What a broken form means to its reader.
+fn broken() -> Error {
+    Error::field("form", "The form did not arrive as it was sent. Open the page again and repeat it.")
+}
+
+/// The key that a path names after its organization.
+fn key_of(path: &Path<(String, String)>) -> Result<KeyId> {
+    KeyId::parse(&path.1).ok_or(Error::NotFound)
+}
