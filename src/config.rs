@@ -49,6 +49,10 @@ pub struct Reach {
 }
 
 impl Reach {
+    fn is_public_url_given(&self) -> bool {
+        self.public_url.as_deref().is_some_and(|url| !url.is_empty())
+    }
+
     /// The public URL, without a slash at its end.
     ///
     /// # Errors
@@ -134,8 +138,8 @@ pub struct Webhooks {
 pub struct Config {
     /// Resolved addresses to listen on; never empty.
     pub listen: Vec<SocketAddr>,
-    /// Without a slash at the end.
-    pub public_url: String,
+    /// Without a slash at the end; none: where it listens.
+    pub public_url: Option<String>,
     /// Where the data is.
     pub place: Place,
     /// The contract.
@@ -190,7 +194,7 @@ impl Settings {
                 Some(log_format),
             ) if mistakes.0.is_empty() => Ok(Config {
                 listen,
-                public_url,
+                public_url: self.reach.is_public_url_given().then_some(public_url),
                 place: self.place,
                 profile: Arc::new(profile),
                 secret_key,

@@ -75,9 +75,13 @@ pub fn normalize_email(text: &str) -> Result<String> {
     let odd = |c: char| c.is_whitespace() || c.is_control();
     let parts = email.rsplit_once('@').filter(|(local, domain)| !local.is_empty() && !domain.is_empty() && !domain.starts_with('.'));
     if parts.is_none() || email.chars().any(odd) || email.chars().count() > EMAIL_MOST {
-        return Err(Error::field("email", "This is no e-mail address. Write it like name@example.com."));
+        return Err(no_address());
     }
     Ok(email)
+}
+
+fn no_address() -> Error {
+    Error::field("email", "This is no e-mail address. Write it like name@example.com.")
 }
 
 /// Makes an account without a password; audited on the deployment's chain.
@@ -110,7 +114,8 @@ pub fn ensure(conn: &mut PgConnection, actor: &Actor, now: OffsetDateTime, email
             .do_nothing()
             .returning(User::as_returning())
             .get_result(conn)
-            .optional()?;
+            .optional()
+            .map_err(|e| Error::from(e).on_constraint("users_email_check", no_address))?;
         match made {
             Some(user) => {
                 let after = json!({"email": user.email, "name": user.name});

@@ -59,7 +59,10 @@ pub fn run(Doctor { output, settings }: Doctor) -> Done {
 
 fn settings_finding(checked: &Result<config::Config>) -> Finding {
     let said = match checked {
-        Ok(config) => Ok(format!("profile {}, public URL {}", config.profile.name, config.public_url)),
+        Ok(config) => Ok(match &config.public_url {
+            Some(url) => format!("profile {}, public URL {url}", config.profile.name),
+            None => format!("profile {}, no public URL but the address it listens on", config.profile.name),
+        }),
         Err(Error::Invalid(fields)) => Err(fields.iter().map(|e| format!("{}: {}", e.field, e.message)).collect::<Vec<_>>().join(" ")),
         Err(other) => Err(other.to_string()),
     };

@@ -31,6 +31,8 @@ pub fn start(config: Config, demo: bool, ready: impl FnOnce(&Site, SocketAddr) -
     // Before the port: that it is taken, too, is then no surprise.
     let _lock = place.database_url().is_none().then(|| ServeLock::acquire(&place.data_dir)).transpose()?;
     let listener = Listener::bind(&listen)?;
+    // With the port that was really taken.
+    let public_url = public_url.unwrap_or_else(|| format!("http://{}", listener.address()));
     let secret_key = secret_key.map_or_else(|| kept_secret_key(&place.data_dir), Ok)?;
     let Opened { db, cluster, .. } = Opened::migrated(&place, POOL)?;
     let site = Site { db, profile, public_url, secret_key };

@@ -16,8 +16,8 @@
 //! - A lease lasts [`LEASE`] from the claim and from each report of progress. Only its holder may report, and only
 //!   while it lasts; every other report is a `Conflict` and changes nothing.
 //! - `percentage` only grows, over lost leases too: a report that is not above it is a sign of life and no more.
-//! - `{prefix}.started` is emitted at the first claim alone, `{prefix}.progress` at each tenth passed up to 90;
-//!   100 is told by `{prefix}.completed`.
+//! - `{prefix}.started` is emitted at the first claim alone, `{prefix}.progress` at each tenth passed. A job that
+//!   is completed without a last report of progress is at 100 by `{prefix}.completed` alone.
 //! - Held credits end once: settled at creation (`on_start`), or settled at completion and released at failure
 //!   (`on_success`).
 

@@ -46,9 +46,7 @@ pub fn progress(
         let mut job = held(conn, now, id, lease)?;
         let before = job.percentage;
         job.percentage = before.max(reported);
-        // 100 is left to the event that says it is completed.
         let passed: Vec<Fact> = (before / 10 + 1..=job.percentage / 10)
-            .filter(|tenth| *tenth < 10)
             .map(|tenth| Fact { word: "progress", status: Status::Processing, percentage: tenth * 10 })
             .collect();
         if !passed.is_empty() {

@@ -95,10 +95,13 @@ impl Key {
     }
 }
 
+/// Generation, visible prefix and making of a secret.
+pub(super) type Secret = (i32, String, OffsetDateTime);
+
 #[derive(Queryable, Selectable)]
 #[diesel(table_name = api_keys, check_for_backend(diesel::pg::Pg))]
 pub(super) struct KeyRow {
-    id: KeyId,
+    pub(super) id: KeyId,
     organization_id: OrgId,
     name: String,
     environment: String,
@@ -112,7 +115,7 @@ pub(super) struct KeyRow {
 }
 
 impl KeyRow {
-    pub(super) fn with_secret(self, (generation, prefix, secret_created_at): (i32, String, OffsetDateTime)) -> Key {
+    pub(super) fn with_secret(self, (generation, prefix, secret_created_at): Secret) -> Key {
         Key {
             id: self.id,
             organization: self.organization_id,

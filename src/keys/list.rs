@@ -1,14 +1,17 @@
 //! What the screens say about keys.
 
+use std::collections::HashMap;
+
 use diesel::pg::PgConnection;
 use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Integer, Nullable, Text, Timestamptz, Uuid as SqlUuid};
 use time::{Duration, OffsetDateTime};
 
+use super::key::{KeyRow, Secret};
 use super::{CutOver, Former, Key, Status, cut_over, former};
 use crate::error::{Error, Result};
 use crate::ids::{self, KeyId, OrgId};
-use crate::schema::organizations;
+use crate::schema::{api_key_secrets, api_keys, organizations};
 
 /// A key as people see it.
 #[derive(Debug, Clone)]
@@ -158,6 +161,26 @@ impl Row {
 /// Those of the database.
 pub fn list(conn: &mut PgConnection, organization: OrgId, now: OffsetDateTime) -> Result<Vec<KeyView>> {
     load(conn, organization, now, None)
+}
+
+/// All keys of an organization, newest first, without what the history says of them.
+///
+/// # Errors
+/// Those of the database.
+pub fn all(conn: &mut PgConnection, organization: OrgId) -> Result<Vec<Key>> {
+    let rows: Vec<KeyRow> = api_keys::table
+        .filter(api_keys::organization_id.eq(organization))
+        .order(api_keys::id.desc())
+        .select(KeyRow::as_select())
+        .load(conn)?;
+    let secrets: Vec<(KeyId, Secret)> = api_key_secrets::table
+        .filter(api_key_secrets::key_id.eq_any(rows.iter().map(|row| row.id).collect::<Vec<_>>()))
+        .distinct_on(api_key_secrets::key_id)
+        .order((api_key_secrets::key_id, api_key_secrets::generation.desc()))
+        .select((api_key_secrets::key_id, (api_key_secrets::generation, api_key_secrets::prefix, api_key_secrets::created_at)))
+        .load(conn)?;
+    let mut secrets: HashMap<KeyId, Secret> = secrets.into_iter().collect();
+    Ok(rows.into_iter().filter_map(|row| secrets.remove(&row.id).map(|secret| row.with_secret(secret))).collect())
 }
 
 /// One key of an organization.

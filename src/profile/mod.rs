@@ -2,6 +2,7 @@
 //! the answer to every refusal. Nothing of it is written in Rust; `built-in/` holds the ones that ship.
 
 mod check;
+mod duration;
 mod render;
 
 use std::path::Path;
@@ -73,7 +74,7 @@ pub struct Keys {
     /// `Revoke` or `Delete`.
     pub revoke_label: String,
     /// Grace periods offered at rotation.
-    #[serde(deserialize_with = "durations")]
+    #[serde(deserialize_with = "duration::list")]
     pub grace: Vec<Duration>,
     /// None: keys are `{prefix}_…` and live.
     #[serde(default)]
@@ -123,7 +124,7 @@ pub struct Limit {
     /// How many pass in a window.
     pub requests: u32,
     /// How long a window is.
-    #[serde(deserialize_with = "duration")]
+    #[serde(deserialize_with = "duration::one")]
     pub window: Duration,
 }
 
@@ -382,31 +383,4 @@ impl Profile {
     pub fn title(&self) -> &str {
         self.place.last().map_or("API", String::as_str)
     }
-}
-
-/// `1s`, `1m`, `24h`, `7d`.
-fn parse_duration(text: &str) -> Option<Duration> {
-    let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
-    let seconds = match unit {
-        "s" => 1,
-        "m" => 60,
-        "h" => 3_600,
-        "d" => 86_400,
-        _ => return None,
-    };
-    let count: u32 = digits.parse().ok().filter(|count| (1..=100_000).contains(count))?;
-    Some(Duration::from_secs(u64::from(count) * seconds))
-}
-
-fn duration<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
-    let text = String::deserialize(deserializer)?;
-    parse_duration(&text).ok_or_else(|| serde::de::Error::custom(format!("{text:?} is no duration; write 30s, 1m, 24h or 7d")))
-}
-
-fn durations<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<Duration>, D::Error> {
-    let texts = Vec::<String>::deserialize(deserializer)?;
-    let parse = |text: &String| {
-        parse_duration(text).ok_or_else(|| serde::de::Error::custom(format!("{text:?} is no duration; write 30s, 1m, 24h or 7d")))
-    };
-    texts.iter().map(parse).collect()
 }

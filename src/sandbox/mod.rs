@@ -191,6 +191,7 @@ fn step(site: &Site, running: &mut Running) -> Result<bool> {
         }
         Outcome::Completed(result) if next == 10 => {
             let result: RawJson = result.clone();
+            site.db.run_blocking(|conn| jobs::progress(conn, clock::now(), profile, id, lease, 100))?;
             site.db.run_blocking(|conn| jobs::complete(conn, clock::now(), profile, id, lease, result))?;
             true
         }

@@ -59,29 +59,29 @@ pub fn insert(conn: &mut PgConnection, records: &[&Record]) -> Result<()> {
 }
 
 /// Columns of a batch, since a statement with arrays has one text for every size.
-struct Insert {
+struct Insert<'a> {
     organizations: Vec<OrgId>,
     ids: Vec<RequestId>,
     ats: Vec<OffsetDateTime>,
     keys: Vec<KeyId>,
     generations: Vec<i32>,
-    environments: Vec<String>,
-    methods: Vec<String>,
-    paths: Vec<String>,
+    environments: Vec<&'a str>,
+    methods: Vec<&'a str>,
+    paths: Vec<&'a str>,
     statuses: Vec<i16>,
     outcomes: Vec<&'static str>,
     durations: Vec<i32>,
     credits: Vec<i64>,
-    addresses: Vec<String>,
-    user_agents: Vec<String>,
+    addresses: Vec<&'a str>,
+    user_agents: Vec<&'a str>,
     jobs: Vec<Option<JobId>>,
     stale: Vec<bool>,
-    details: Vec<Option<String>>,
+    details: Vec<Option<&'a str>>,
 }
 
-impl Insert {
-    fn new(records: &[&Record]) -> Self {
-        fn column<T>(records: &[&Record], field: impl Fn(&Record) -> T) -> Vec<T> {
+impl<'a> Insert<'a> {
+    fn new(records: &[&'a Record]) -> Self {
+        fn column<'a, T>(records: &[&'a Record], field: impl Fn(&'a Record) -> T) -> Vec<T> {
             records.iter().map(|record| field(record)).collect()
         }
         Self {
@@ -90,30 +90,30 @@ impl Insert {
             ats: column(records, |r| r.at),
             keys: column(records, |r| r.key),
             generations: column(records, |r| r.generation),
-            environments: column(records, |r| r.environment.clone()),
-            methods: column(records, |r| r.method.clone()),
-            paths: column(records, |r| r.path.clone()),
+            environments: column(records, |r| r.environment.as_str()),
+            methods: column(records, |r| r.method.as_str()),
+            paths: column(records, |r| r.path.as_str()),
             statuses: column(records, |r| r.status as i16),
             outcomes: column(records, |r| r.outcome.as_str()),
             durations: column(records, |r| r.duration_us),
             credits: column(records, |r| r.credits),
-            addresses: column(records, |r| r.address.clone()),
-            user_agents: column(records, |r| r.user_agent.clone()),
+            addresses: column(records, |r| r.address.as_str()),
+            user_agents: column(records, |r| r.user_agent.as_str()),
             jobs: column(records, |r| r.job),
             stale: column(records, |r| r.stale),
-            details: column(records, |r| r.detail.clone()),
+            details: column(records, |r| r.detail.as_deref()),
         }
     }
 }
 
-impl QueryId for Insert {
-    type QueryId = Self;
+impl QueryId for Insert<'_> {
+    type QueryId = Insert<'static>;
     const HAS_STATIC_QUERY_ID: bool = true;
 }
 
-impl RunQueryDsl<PgConnection> for Insert {}
+impl RunQueryDsl<PgConnection> for Insert<'_> {}
 
-impl QueryFragment<Pg> for Insert {
+impl QueryFragment<Pg> for Insert<'_> {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
         out.push_sql(
             "INSERT INTO requests (organization_id, id, at, key_id, generation, environment, method, path, status, outcome, duration_us, \

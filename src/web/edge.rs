@@ -1,5 +1,7 @@
 //! What every answer of the dashboard passes: the origin check, the headers, error pages, the way to the sign-in.
 
+use std::net::IpAddr;
+
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::error::InternalError;
@@ -27,16 +29,18 @@ pub async fn edge(request: ServiceRequest, next: Next<impl MessageBody + 'static
     };
     // The server has named the request, for its log.
     let id = request.extensions().get::<RequestId>().copied().unwrap_or_else(|| RequestId::new(clock::now())).to_string();
+    let dress = |headers: &mut HeaderMap, trustworthy: bool| dress(headers, &site, &id, trustworthy);
+    let trustworthy = is_trustworthy(request.headers(), &site);
     if !request.method().is_safe() && !is_same_origin(request.headers(), &site) {
         let error = ClientError::new(403, "cross_origin", "Only pages of this console may change something here. Nothing was changed.");
         let mut response = errors::render(&Frame::of_site(&site), &error, &id);
-        dress(response.headers_mut(), &site, &id);
+        dress(response.headers_mut(), trustworthy);
         return Ok(request.into_response(response));
     }
     match next.call(request).await {
         Ok(response) => {
             let mut response = answered(response.map_into_boxed_body(), &site, &id);
-            dress(response.headers_mut(), &site, &id);
+            dress(response.headers_mut(), trustworthy);
             Ok(response)
         }
         // Only the session's store fails out here, in writing: the database is away. The cookie is left alone.
@@ -44,7 +48,7 @@ pub async fn edge(request: ServiceRequest, next: Next<impl MessageBody + 'static
             tracing::error!(request_id = %id, error = ?error, "session");
             let shown = ClientError::from(&Error::Unavailable(String::new()));
             let mut response = errors::render(&Frame::of_site(&site), &shown, &id);
-            dress(response.headers_mut(), &site, &id);
+            dress(response.headers_mut(), trustworthy);
             Err(InternalError::from_response("session", response).into())
         }
     }
@@ -79,7 +83,7 @@ fn bare_error(response: &HttpResponse) -> Option<ClientError> {
 }
 
 fn error_answer(request: &HttpRequest, site: &Site, error: &ClientError, id: &str) -> HttpResponse {
-    if error.status == 401 && request.method().is_safe() {
+    if error.status == 401 && (request.method().is_safe() || is_htmx(request)) {
         return to_sign_in(request);
     }
     let frame = request.extensions().get::<Frame>().cloned().unwrap_or_else(|| Frame::of_site(site));
@@ -114,13 +118,21 @@ fn route(request: &HttpRequest) -> String {
     request.match_pattern().unwrap_or_default()
 }
 
-fn dress(headers: &mut HeaderMap, site: &Site, id: &str) {
+/// Whether browsers trust the way to here enough for Fetch Metadata (W3C Secure Contexts): https, or this machine.
+fn is_trustworthy(headers: &HeaderMap, site: &Site) -> bool {
+    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+    let name = host.rsplit_once(':').map_or(host, |(name, port)| if port.ends_with(']') { host } else { name });
+    let literal = name.trim_matches(['[', ']']).parse::<IpAddr>();
+    site.is_https() || name == "localhost" || literal.is_ok_and(|address| address.is_loopback())
+}
+
+fn dress(headers: &mut HeaderMap, site: &Site, id: &str, trustworthy: bool) {
     let mut set = |name: HeaderName, value: &'static str| headers.insert(name, HeaderValue::from_static(value));
     set(header::CONTENT_SECURITY_POLICY, POLICY);
     set(header::X_CONTENT_TYPE_OPTIONS, "nosniff");
-    set(header::REFERRER_POLICY, "no-referrer");
+    // Under `no-referrer` forms carry `Origin: null` (Fetch), and where there is no Fetch Metadata beside it they would be refused.
+    set(header::REFERRER_POLICY, if trustworthy { "no-referrer" } else { "same-origin" });
     set(header::X_FRAME_OPTIONS, "DENY");
-    set(HeaderName::from_static("cross-origin-opener-policy"), "same-origin");
     if site.is_https() {
         set(header::STRICT_TRANSPORT_SECURITY, "max-age=31536000");
     }
@@ -148,4 +160,31 @@ fn is_same_origin(headers: &HeaderMap, site: &Site) -> bool {
 pub fn wrong_method(allowed: &[Method]) -> HttpResponse {
     let allow = allowed.iter().map(Method::as_str).collect::<Vec<_>>().join(", ");
     HttpResponse::MethodNotAllowed().insert_header((header::ALLOW, allow)).finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn host(name: &str) -> HeaderMap {
+        let value = HeaderValue::from_str(name).expect("a host");
+        HeaderMap::from_iter([(header::HOST, value)])
+    }
+
+    #[test]
+    fn only_this_machine_is_trusted_without_https() {
+        let site = Site {
+            db: crate::db::Db::new("postgres://nowhere.invalid", 1),
+            profile: std::sync::Arc::new(crate::profile::Profile::load("analysis").expect("the default profile")),
+            public_url: "http://console.example".into(),
+            secret_key: crate::site::SecretKey([7; 32]),
+        };
+        for trusted in ["localhost", "localhost:8080", "127.0.0.1:8080", "[::1]:8080", "[::1]"] {
+            assert!(is_trustworthy(&host(trusted), &site), "{trusted}");
+        }
+        for other in ["console.example", "192.168.1.5:8080", "localhost.evil.example", "[fe80::1]:80", ""] {
+            assert!(!is_trustworthy(&host(other), &site), "{other}");
+        }
+        assert!(is_trustworthy(&host("console.example"), &Site { public_url: "https://console.example".into(), ..site }));
+    }
 }

@@ -14,6 +14,7 @@ const DAY_YEAR_AND_TIME: &[BorrowedFormatItem<'static>] =
     format_description!("[day padding:none] [month repr:short] [year], [hour]:[minute]");
 const DAY: &[BorrowedFormatItem<'static>] = format_description!("[day padding:none] [month repr:short]");
 const DAY_AND_YEAR: &[BorrowedFormatItem<'static>] = format_description!("[day padding:none] [month repr:short] [year]");
+const SECOND: &[BorrowedFormatItem<'static>] = format_description!("[hour]:[minute]:[second]");
 const CLOCK: &[BorrowedFormatItem<'static>] = format_description!("[hour]:[minute]:[second].[subsecond digits:3]");
 
 /// A moment, however many references a template puts before it.
@@ -89,6 +90,13 @@ pub fn day<M: Moment, N: Moment>(at: M, _: &dyn Values, now: N) -> Result<Safe<S
     let (at, now) = (at.moment(), now.moment());
     let form = if at.year() == now.year() { DAY } else { DAY_AND_YEAR };
     Ok(element(at, "", &at.format(form).unwrap_or_default()))
+}
+
+/// `14:02:09` on the same day, else [`moment`].
+#[filter_fn]
+pub fn instant(at: &OffsetDateTime, _: &dyn Values, now: &OffsetDateTime) -> Result<Safe<String>> {
+    let text = if at.date() == now.date() { at.format(SECOND).unwrap_or_default() } else { absolute(*at, *now) };
+    Ok(element(*at, "", &text))
 }
 
 /// `14:02:09.412`.

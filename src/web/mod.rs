@@ -6,6 +6,7 @@
 
 mod assets;
 mod charts;
+mod credits;
 mod edge;
 mod errors;
 // What the filters' macro makes has no documentation.
@@ -21,6 +22,7 @@ mod page;
 pub mod routes;
 mod session;
 mod sign_in;
+mod usage;
 
 pub use errors::WebError;
 pub use flash::{Flash, Tone};

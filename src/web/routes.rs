@@ -6,9 +6,9 @@ use actix_web::guard;
 use actix_web::http::Method;
 use actix_web::http::header::ACCEPT;
 use actix_web::middleware::{Compress, from_fn};
-use actix_web::{HttpResponse, Route, web};
+use actix_web::{Route, web};
 
-use super::{Answer, WebError, assets, edge, home, invitations, keys, session, sign_in};
+use super::{Answer, Member, WebError, assets, credits, edge, home, invitations, keys, session, sign_in, usage};
 use crate::error::Error;
 use crate::site::Site;
 
@@ -68,11 +68,14 @@ pub const ROUTES: &[Declared] = &[
     post("/orgs/{slug}/api-keys/{key}/grace-end", Needs::Admin, || web::to(keys::end_grace)),
     post("/orgs/{slug}/api-keys/{key}/deactivation", Needs::Admin, || web::to(keys::deactivate)),
     post("/orgs/{slug}/api-keys/{key}/activation", Needs::Admin, || web::to(keys::activate)),
+    get("/orgs/{slug}/usage", Needs::Member, || web::to(usage::index)),
+    get("/orgs/{slug}/credits", Needs::Member, || web::to(credits::index)),
 ];
 
 /// Serves the table on paths of its own, each in its middleware: whatever else the server has keeps clear of them. Pages below
 /// `/orgs` that don't exist are told so by the dashboard.
 pub fn configure(config: &mut web::ServiceConfig, site: &Site) {
+    // Sorted, so that `new` stands before `{key}`: the first path that matches is served.
     let mut paths: BTreeMap<&'static str, Vec<&'static Declared>> = BTreeMap::new();
     for route in ROUTES {
         paths.entry(route.path).or_default().push(route);
@@ -97,7 +100,7 @@ pub fn configure(config: &mut web::ServiceConfig, site: &Site) {
     }
     let files = web::resource("/assets/{path:.*}").guard(guard::Any(guard::Get()).or(guard::Head())).to(assets::show);
     config.service(files.wrap(from_fn(edge::edge)).wrap(Compress::default()));
-    let rest = web::resource("/orgs{rest:(/.*)?}").to(nothing);
+    let rest = web::resource("/orgs/{slug}/{rest:.*}").to(nothing);
     config.service(rest.wrap(session::middleware(site)).wrap(from_fn(edge::edge)).wrap(Compress::default()));
 }
 
@@ -107,12 +110,11 @@ pub fn configure_rest(config: &mut web::ServiceConfig, site: &Site) {
         let accept = context.head().headers().get(ACCEPT).and_then(|value| value.to_str().ok());
         accept.is_some_and(|accept| accept.contains("text/html"))
     };
-    let rest = web::resource("/{rest:.*}").guard(guard::fn_guard(wants_page)).to(async || Err::<HttpResponse, _>(WebError(Error::NotFound)));
+    let rest = web::resource("/{rest:.*}").guard(guard::fn_guard(wants_page)).to(async || Answer::Err(WebError(Error::NotFound)));
     config.service(rest.wrap(session::middleware(site)).wrap(from_fn(edge::edge)).wrap(Compress::default()));
 }
 
-async fn nothing(person: super::Person) -> Answer {
-    // Taken for the frame around the page; a stranger is sent to sign in first, as from every other address here.
-    drop(person);
-    Err::<HttpResponse, _>(WebError(Error::NotFound))
+/// Told to a member in the frame of the organization; who is not signed in is sent to do so, as from every other address here.
+async fn nothing(_: Member) -> Answer {
+    Err(WebError(Error::NotFound))
 }

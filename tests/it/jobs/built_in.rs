@@ -44,7 +44,7 @@ fn sandbox_jobs_advance_by_tenths_to_a_result_that_their_input_decides() {
     assert_eq!((&value["sandbox"], &value["echo"]), (&json!(true), &json!({"n": 1.0})));
     assert!(result.as_str().ends_with(r#""echo":{"n": 1.0}}"#));
     assert_eq!(wait_for(&world, second, is_finished).result.unwrap(), result);
-    let progress: Vec<String> = (1..10).map(|tenth| format!("analysis.progress {}", tenth * 10)).collect();
+    let progress: Vec<String> = (1..=10).map(|tenth| format!("analysis.progress {}", tenth * 10)).collect();
     let expected = [&["analysis.started 0".to_owned()], progress.as_slice(), &["analysis.completed 100".to_owned()]].concat();
     assert_eq!(world.events(first), expected);
 
@@ -85,7 +85,7 @@ fn a_stopped_worker_hands_its_jobs_back_and_the_next_goes_on() {
     let wake = Wake::default();
     let handle = sandbox::spawn(world.site(), wake.clone(), QUICK).unwrap();
     wait_for(&world, id, is_finished);
-    assert_eq!(world.events(id).len(), 11);
+    assert_eq!(world.events(id).len(), 12);
     wake.stop();
     handle.stop();
 }
@@ -115,7 +115,7 @@ fn worker_and_doorbell_survive_the_database_going_away() {
     let job = wait_for(&world, id, is_finished);
     assert_eq!((job.status(), job.attempts), (Status::Completed, 1));
     world.conn = wait_for_connection(&world);
-    assert_eq!(world.events(id).len(), 11);
+    assert_eq!(world.events(id).len(), 12);
 
     // Connecting rings too, so wait for that first.
     let mut ear = wake.listen();

@@ -103,7 +103,7 @@ fn each_tenth_passed_is_told_once_and_progress_never_goes_back() {
     for bad in [-1, 101, i64::MIN, i64::MAX] {
         assert!(matches!(report(bad), Err(Error::Invalid(_))), "{bad}");
     }
-    let tenths: Vec<String> = (1..10).map(|tenth| format!("analysis.progress {}", tenth * 10)).collect();
+    let tenths: Vec<String> = (1..=10).map(|tenth| format!("analysis.progress {}", tenth * 10)).collect();
     assert_eq!(world.events(id), [&["analysis.started 0".to_owned()], tenths.as_slice()].concat());
 }
 

@@ -55,7 +55,8 @@ async fn bad_requests_get_pages() {
     let browser = app.stranger();
     let method = browser.put("/sign-in").send().await;
     assert_eq!((method.status, method.header("allow")), (405, "GET, HEAD, POST"));
-    assert_eq!(browser.request(awc::http::Method::HEAD, "/sign-in").send().await.status, 200);
+    let head = browser.request(awc::http::Method::HEAD, "/sign-in").header("accept-encoding", "gzip").send().await;
+    assert_eq!((head.status, head.body.len()), (200, 0));
     let form = |body: Vec<u8>| browser.post("/sign-in").header("content-type", "application/x-www-form-urlencoded").body(body).send();
     assert_eq!(form(vec![b'a'; 1 << 20]).await.status, 413);
     assert_eq!(form(b"email=%00&password=%00".to_vec()).await.status, 401);

@@ -35,6 +35,8 @@ async fn who_is_not_signed_in_is_sent_to_do_so() {
     assert_eq!((htmx.status, htmx.header("hx-redirect")), (401, "/sign-in?next=/orgs/acme/usage"));
     let evil = stranger.get("/orgs/acme").htmx().header("hx-current-url", "https://x//evil.example").send().await;
     assert_eq!(evil.header("hx-redirect"), "/sign-in");
+    let form = stranger.post("/sign-out-everywhere").htmx().send().await;
+    assert_eq!((form.status, form.header("hx-redirect")), (401, "/sign-in"));
     assert_eq!(stranger.get("/").send().await.location(), "/sign-in");
 }
 
@@ -65,4 +67,27 @@ async fn who_belongs_nowhere_is_told_what_to_do() {
     assert_eq!(page.status, 200);
     assert!(page.text().contains("No organization yet") && page.text().contains(&user.email), "{}", page.text());
     assert!(!page.text().contains("API Keys"));
+}
+
+#[actix_web::test]
+async fn the_frame_tells_where_one_is_and_leads_elsewhere() {
+    let app = App::start();
+    let first = app.make().org_named("aaa").admin();
+    let user = first.an_admin().clone();
+    app.make().org_named("bbb").join_as(&user, "member");
+    let page = app.browser(&user).await.get("/orgs/aaa/api-keys").send().await;
+    assert_eq!(page.status, 200, "{}", page.text());
+    for piece in [
+        "<a href=\"/orgs/aaa/api-keys\" aria-current=\"page\">API Keys</a>",
+        "<a href=\"/orgs/aaa/usage\">Usage</a>",
+        "<a href=\"/orgs/aaa/credits\">Credits</a>",
+        "href=\"/orgs/bbb/api-keys\"",
+        "<h1>API</h1>",
+        "Sign out everywhere",
+        &user.email,
+        &format!("<code id=\"base-url\">{}</code>", app.origin()),
+    ] {
+        assert!(page.text().contains(piece), "{piece}: {}", page.text());
+    }
+    assert_eq!(page.text().matches("aria-current=\"page\"").count(), 1);
 }

@@ -1,7 +1,7 @@
 //! A database a test: cloned from a migrated template, dropped at the end.
 //!
 //! The cluster is the one that `LATCHKEY_TEST_DATABASE_URL` names (any database of it, as a role that may create databases);
-//! without it an embedded one in `target/test-postgres`, which stays for the next run.
+//! without it an embedded one in `LATCHKEY_TEST_DATA_DIR` or `target/test-postgres`, which stays for the next run.
 
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
@@ -93,7 +93,7 @@ fn place() -> &'static Place {
 }
 
 fn embedded() -> Cluster {
-    let dir = root().join("target/test-postgres");
+    let dir = std::env::var_os("LATCHKEY_TEST_DATA_DIR").map_or_else(|| root().join("target/test-postgres"), PathBuf::from);
     let cluster = Cluster::open(&dir).expect("a private cluster for the tests");
     if show(&mut connect(&cluster.url()), "fsync") == "off" {
         return cluster;

@@ -1,0 +1,80 @@
+//! The tab Credits: the balance, and the ledger that it sums to.
+
+use std::sync::Arc;
+
+use actix_web::HttpRequest;
+use actix_web::web::Query;
+use askama::Template;
+use serde::Deserialize;
+
+use super::{Answer, Frame, Member, Tab, filters, fragment, page, wants_fragment};
+use crate::credits::{self, Balance, Entry};
+use crate::error::Error;
+use crate::profile::Profile;
+
+/// Entries on a page.
+const PAGE: i64 = 50;
+
+/// The query of the page.
+#[derive(Deserialize)]
+pub struct Asked {
+    /// Id of the entry before which the page starts.
+    before: Option<String>,
+}
+
+/// The page.
+#[derive(Template)]
+#[template(path = "credits/index.html", blocks = ["ledger"])]
+struct Index {
+    frame: Frame,
+    profile: Arc<Profile>,
+    balance: Balance,
+    entries: Vec<Entry>,
+    /// Sequence before which the newer page starts.
+    newer: Option<i64>,
+    /// The same of the older one.
+    older: Option<i64>,
+}
+
+impl Index {
+    fn tab(&self) -> Tab {
+        Tab::Credits
+    }
+
+    /// `each analysis costs one`, of the first kind of job.
+    fn price(&self) -> String {
+        match self.profile.jobs.first() {
+            Some(job) if job.price == 1 => format!(" · each {} costs one", job.noun),
+            Some(job) if job.price > 1 => format!(" · each {} costs {}", job.noun, job.price),
+            _ => String::new(),
+        }
+    }
+
+    fn job(&self, entry: &Entry) -> Option<String> {
+        entry.job_id.map(|id| self.profile.public_job_id(id))
+    }
+
+    fn is_given(&self, entry: &Entry) -> bool {
+        matches!(entry.kind.as_str(), "grant" | "adjust")
+    }
+
+    fn link(&self, before: &i64) -> String {
+        format!("{}?before={before}", self.frame.path("credits"))
+    }
+}
+
+/// `GET …/credits`.
+pub async fn index(member: Member, request: HttpRequest, asked: Query<Asked>) -> Answer {
+    let before = asked.into_inner().before.map(|text| text.parse().ok().filter(|at| *at > 0).ok_or(Error::NotFound)).transpose()?;
+    let organization = member.organization.id;
+    let read = move |conn: &mut _| Ok((credits::balance(conn, organization)?, credits::entries(conn, organization, before, PAGE + 1)?));
+    let (balance, mut entries) = member.site.db.run(read).await?;
+    let more = entries.len() as i64 > PAGE;
+    entries.truncate(PAGE as usize);
+    // A ledger has no gaps, so the page before this one starts as many entries further on.
+    let newer =
+        before.filter(|before| entries.first().is_none_or(|entry| entry.sequence + 1 >= *before)).map(|before| before.saturating_add(PAGE));
+    let older = entries.last().filter(|_| more).map(|entry| entry.sequence);
+    let screen = Index { frame: member.frame, profile: member.site.profile.clone(), balance, entries, newer, older };
+    if wants_fragment(&request) { fragment(&screen.as_ledger()) } else { page(&screen) }
+}

@@ -1,0 +1,145 @@
+//! Every command, with good and with bad input.
+
+use serde_json::json;
+
+use super::Cli;
+
+#[test]
+fn organizations_are_made_listed_suspended_and_reinstated() {
+    let cli = Cli::new();
+    let made = cli.run(&["org", "create", "--name", "Acme Motion", "--credits", "5", "--json"]).json();
+    assert_eq!((made["slug"].as_str(), made["state"].as_str()), (Some("acme-motion"), Some("active")));
+    let all = cli.run(&["org", "list", "--json"]).json();
+    assert_eq!(all.as_array().unwrap().len(), 1);
+    assert!(cli.run(&["org", "list"]).ok().out.contains("acme-motion"));
+
+    cli.run(&["org", "create", "--name", "Other", "--slug", "acme-motion"]).fails(2, "--slug");
+    cli.run(&["org", "create", "--name", "Other", "--slug", "Not A Slug"]).fails(2, "--slug");
+    cli.run(&["org", "create", "--name", "Other", "--credits=-1"]).fails(2, "--");
+    cli.run(&["org", "create"]).fails(2, "--name");
+
+    let suspended = cli.run(&["org", "suspend", "acme-motion", "--reason", "unpaid", "--json"]).json();
+    assert_eq!((suspended["state"].as_str(), suspended["suspended_reason"].as_str()), (Some("suspended"), Some("unpaid")));
+    assert_eq!(cli.run(&["org", "reinstate", "acme-motion", "--reason", "paid", "--json"]).json()["state"], "active");
+    cli.run(&["org", "suspend", "nobody", "--reason", "x"]).fails(1, "no organization with the slug \"nobody\"");
+    cli.run(&["org", "suspend", "acme-motion"]).fails(2, "--reason");
+}
+
+#[test]
+fn people_get_a_password_or_a_link() {
+    let cli = Cli::new();
+    cli.run(&["org", "create", "--name", "Acme"]).ok();
+    let invited = cli.run(&[
+        "user",
+        "create",
+        "--email",
+        "Ann@Example.com",
+        "--org",
+        "acme",
+        "--role",
+        "admin",
+        "--public-url",
+        "https://k.example",
+        "--json",
+    ]);
+    let invited = invited.json();
+    assert_eq!(invited["email"], "ann@example.com");
+    assert!(invited["invitation"].as_str().unwrap().starts_with("https://k.example/invitations/lki_"), "{invited}");
+
+    let bob = ["user", "create", "--email", "bob@example.com", "--org", "acme", "--role", "member", "--password-stdin"];
+    let run = cli.run_with_input(&bob, "a long enough password\n").ok();
+    assert!(run.out.contains("bob@example.com is now member of acme") && !run.out.contains("password"), "{run:?}");
+
+    cli.run_with_input(&bob, "a long enough password\n").fails(1, "has an account");
+    let short = ["user", "create", "--email", "eve@example.com", "--org", "acme", "--role", "member", "--password-stdin"];
+    cli.run_with_input(&short, "short\n").fails(2, "--password");
+    cli.run(&["user", "create", "--email", "nonsense", "--org", "acme", "--role", "member"]).fails(2, "--email");
+    cli.run(&["user", "create", "--email", "eve@example.com", "--org", "acme", "--role", "king"]).fails(2, "king");
+    cli.run(&["user", "create", "--email", "eve@example.com", "--org", "nobody", "--role", "member"]).fails(1, "\"nobody\"");
+    // Nothing of the failed ones stayed: the account is new.
+    let eve = cli.run(&["user", "create", "--email", "eve@example.com", "--org", "acme", "--role", "member", "--json"]).json();
+    assert_eq!(eve["created"], true);
+
+    let staff = cli.run(&["staff", "create", "--email", "sue@example.com", "--role", "support", "--json"]).json();
+    assert_eq!(staff["staff_role"], "support");
+    cli.run(&["staff", "create", "--email", "sue@example.com", "--role", "admin"]).fails(2, "admin");
+}
+
+#[test]
+fn credits_and_limits_refuse_nonsense() {
+    let cli = Cli::new();
+    cli.run(&["org", "create", "--name", "Acme"]).ok();
+    let granted = cli.run(&["credits", "grant", "--org", "acme", "--amount", "7", "--note", "welcome", "--json"]).json();
+    assert_eq!(granted, json!({"organization": "acme", "available": 7, "held": 0, "settled": 0}));
+    for amount in ["0", "-5", "9999999999999999", "many", "99999999999999999999999"] {
+        cli.run(&["credits", "grant", "--org", "acme", "--amount", amount, "--note", "x"]).fails(2, "--amount");
+    }
+    cli.run(&["credits", "grant", "--org", "acme", "--amount", "1", "--note", " "]).fails(2, "--note");
+    let limited = cli.run(&["limit", "set", "--org", "acme", "--requests-per-minute", "9", "--json"]).json();
+    assert_eq!(limited["requests_per_minute"], 9);
+    for quota in ["0", "-1", "x"] {
+        cli.run(&["limit", "set", "--org", "acme", "--requests-per-minute", quota]).fails(2, "--requests-per-minute");
+    }
+    cli.run(&["audit", "verify"]).ok();
+}
+
+#[test]
+fn secrets_are_printed_once_and_only_to_stdout() {
+    let cli = Cli::new();
+    cli.run(&["org", "create", "--name", "Acme"]).ok();
+    let key = cli.run(&["key", "create", "--org", "acme"]).ok().out;
+    assert!(key.starts_with("lk_live_") && key.trim().len() == 44, "{key}");
+    cli.run(&["key", "create", "--org", "acme"]).fails(1, "");
+    let test = cli.run(&["key", "create", "--org", "acme", "--environment", "test", "--json"]).json();
+    assert!(test["key"].as_str().unwrap().starts_with("lk_test_"), "{test}");
+    cli.run(&["key", "create", "--org", "acme", "--environment", "moon"]).fails(2, "--environment");
+    cli.run(&["key", "create", "--org", "acme", "--permission", "fly"]).fails(2, "--permission");
+    cli.run(&["key", "create", "--org", "acme", "--profile", "nope"]).fails(2, "nope");
+
+    let token = cli.run(&["worker-token", "create", "--name", "w1", "--json"]).json();
+    assert!(token["token"].as_str().unwrap().starts_with("lkw_"), "{token}");
+    cli.run(&["worker-token", "create", "--name", "w1"]).fails(2, "--name");
+    cli.run(&["worker-token", "create", "--name", ""]).fails(2, "--name");
+}
+
+#[test]
+fn profiles_are_shown_and_checked() {
+    let cli = Cli::new();
+    let all = cli.run(&["profile", "list", "--json"]).json();
+    assert!(all.as_array().unwrap().iter().any(|profile| profile["name"] == "analysis"), "{all}");
+    let text = cli.run(&["profile", "show", "analysis"]).ok().out;
+    let file = cli.data_dir().join("own.toml");
+    let path = file.to_str().unwrap();
+    std::fs::write(&file, &text).unwrap();
+    cli.run(&["profile", "check", path]).ok();
+    std::fs::write(&file, text.replace("[refusals.credits]", "[refusals.money]")).unwrap();
+    cli.run(&["profile", "check", path]).fails(2, "profile");
+    cli.run(&["profile", "check", "/nowhere.toml"]).fails(2, "/nowhere.toml");
+    cli.run(&["profile", "show", "nope"]).fails(2, "there is analysis");
+}
+
+#[test]
+fn programs_find_the_database() {
+    let cli = Cli::new();
+    let url = cli.run(&["database", "exec", "--", "sh", "-c", "printf %s \"$DATABASE_URL\""]).ok().out;
+    assert_eq!(url, cli.database().url());
+    assert_eq!(cli.run(&["database", "exec", "--", "sh", "-c", "exit 7"]).status, 7);
+    cli.run(&["database", "exec", "--", "/no/such/program"]).fails(1, "/no/such/program");
+    cli.run(&["database", "exec"]).fails(2, "CMD");
+}
+
+#[test]
+fn a_database_that_is_away_is_a_sentence() {
+    let cli = Cli::new();
+    let url = ["--database-url", "postgresql://nobody@127.0.0.1:1/none"];
+    cli.run(&[&["org", "list"], &url[..]].concat()).fails(1, "The database does not answer");
+    cli.run(&[&["migrate"], &url[..]].concat()).fails(1, "The database does not answer");
+    cli.run(&[&["serve", "--listen", "127.0.0.1:0"], &url[..]].concat()).fails(1, "The database does not answer");
+}
+
+#[test]
+fn migrating_twice_says_so() {
+    let cli = Cli::new();
+    assert_eq!(cli.run(&["migrate", "--json"]).json(), json!({"migrated": []}));
+    assert!(cli.run(&["migrate"]).ok().out.contains("up to date"));
+}
