@@ -95,8 +95,12 @@ pub fn day<M: Moment, N: Moment>(at: M, _: &dyn Values, now: N) -> Result<Safe<S
 /// `14:02:09` on the same day, else [`moment`].
 #[filter_fn]
 pub fn instant(at: &OffsetDateTime, _: &dyn Values, now: &OffsetDateTime) -> Result<Safe<String>> {
-    let text = if at.date() == now.date() { at.format(SECOND).unwrap_or_default() } else { absolute(*at, *now) };
-    Ok(element(*at, "", &text))
+    Ok(element(*at, "", &instant_text(*at, *now)))
+}
+
+/// The words of [`instant`] alone, for names.
+pub fn instant_text(at: OffsetDateTime, now: OffsetDateTime) -> String {
+    if at.date() == now.date() { at.format(SECOND).unwrap_or_default() } else { absolute(at, now) }
 }
 
 /// `14:02:09.412`.

@@ -37,7 +37,6 @@ struct Index {
     example: Example,
     key_shape: String,
     has_permissions: bool,
-    columns: usize,
     /// A table in place of a card.
     is_many: bool,
 }
@@ -52,7 +51,6 @@ impl Index {
             banner,
             example: Example::of(&member.site, &profile.permissions.list),
             key_shape: key_shape(&profile),
-            columns: if has_permissions { 8 } else { 7 },
             has_permissions,
             is_many: profile.keys.max_active != 1,
             profile,
@@ -96,7 +94,6 @@ struct Row {
     profile: Arc<Profile>,
     item: KeyItem,
     has_permissions: bool,
-    columns: usize,
 }
 
 /// One former key's row, for htmx.
@@ -129,12 +126,12 @@ pub async fn index(member: Member, request: HttpRequest, asked: Query<Asked>) ->
 }
 
 fn row_alone(index: Index, id: &str) -> Answer {
-    let Index { frame, profile, shown, has_permissions, columns, is_many, .. } = index;
+    let Index { frame, profile, shown, has_permissions, is_many, .. } = index;
     if let Some(row) = shown.former.into_iter().find(|row| row.id() == id) {
         return fragment(&FormerRow { frame, row, is_many });
     }
     let item = shown.keys.into_iter().find(|item| item.id() == id).ok_or(Error::NotFound)?;
-    fragment(&Row { frame, profile, item, has_permissions, columns })
+    fragment(&Row { frame, profile, item, has_permissions })
 }
 
 async fn overview(member: &Member) -> Result<Overview> {

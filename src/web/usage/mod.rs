@@ -8,6 +8,7 @@ use actix_web::HttpRequest;
 use actix_web::web::Query;
 use askama::Template;
 use serde::Deserialize;
+use time::OffsetDateTime;
 
 use super::{Answer, Frame, Member, Tab, filters, fragment, page, wants_fragment};
 use crate::error::{Error, Result};
@@ -79,9 +80,10 @@ impl RowItem {
         }
     }
 
-    /// Distinct path of a row's own address, kept short on the screen alone.
-    fn id(&self) -> RequestId {
-        self.request.id
+    /// What the row's link is called; it has to have the time in it, which is what it shows.
+    fn name(&self, now: &OffsetDateTime) -> String {
+        let at = filters::instant_text(self.request.at, *now);
+        format!("Why: {} {} at {at}, {}", self.request.method, self.request.path, self.request.status)
     }
 }
 
@@ -168,7 +170,7 @@ async fn screen(member: Member, asked: Asked) -> Result<Index> {
     let (page, prefixes, keys) = member.site.db.run(read).await?;
     let mut rows: Vec<RowItem> = page.requests.into_iter().map(|request| row(request, &prefixes)).collect();
     let open = asked.open.as_deref().and_then(RequestId::parse);
-    if let Some(row) = rows.iter_mut().find(|row| Some(row.id()) == open) {
+    if let Some(row) = rows.iter_mut().find(|row| Some(row.request.id) == open) {
         row.why = Some(Why::load(&member, &row.request).await?);
     }
     let example = format!("{}/…", member.frame.base_url);
