@@ -11,7 +11,8 @@ async fn the_history_tells_every_request_and_why() {
     let make = app.make().org().credits(1).admin().member().key();
     let browser = app.browser(make.a_member()).await;
     let usage = path(&make, "usage");
-    assert!(browser.get(&usage).send().await.text().contains("No requests yet"));
+    let empty = browser.get(&usage).send().await;
+    assert!(empty.text().contains("No requests yet") && empty.text().contains("curl http") && empty.text().contains("lk_live_…"));
     let partner = app.partner(make.a_key());
     for expected in [202, 402] {
         assert_eq!(partner.post("/analyses").json(&json!({"input": {}})).send().await.status, expected);
