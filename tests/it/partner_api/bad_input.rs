@@ -72,9 +72,26 @@ fn assert_error(answer: &Answer, code: &str, what: &str) {
 async fn broken_json_is_400() {
     let ground = Ground::new();
     let mut cases: Vec<Vec<u8>> = [
-        "", " ", "{", "}", "{\"input\":{}", "{\"input\":{}}}", "{\"input\":{}} x", "{'input':{}}", "{input:{}}", "{\"input\":{},}", "nul",
-        "{\"input\":{\"a\":01}}", "{\"input\":{\"a\":+1}}", "{\"input\":{\"a\":.5}}", "{\"input\":{\"a\":NaN}}", "{\"input\":{\"a\":\"\\x\"}}",
-        "{\"input\":{\"a\":\"tab\there\"}}", "{\"input\":{\"a\":\"\u{0}\"}}", "{\"input\":{\"\u{0}\":1}}", "\u{feff}{\"input\":{}}",
+        "",
+        " ",
+        "{",
+        "}",
+        "{\"input\":{}",
+        "{\"input\":{}}}",
+        "{\"input\":{}} x",
+        "{'input':{}}",
+        "{input:{}}",
+        "{\"input\":{},}",
+        "nul",
+        "{\"input\":{\"a\":01}}",
+        "{\"input\":{\"a\":+1}}",
+        "{\"input\":{\"a\":.5}}",
+        "{\"input\":{\"a\":NaN}}",
+        "{\"input\":{\"a\":\"\\x\"}}",
+        "{\"input\":{\"a\":\"tab\there\"}}",
+        "{\"input\":{\"a\":\"\u{0}\"}}",
+        "{\"input\":{\"\u{0}\":1}}",
+        "\u{feff}{\"input\":{}}",
     ]
     .map(|text| text.as_bytes().to_vec())
     .to_vec();
@@ -194,7 +211,22 @@ async fn queries_that_make_no_sense_name_their_field() {
     let ground = Ground::new();
     for (path, names) in [("/usage", ["limit", "cursor", "status", "from", "to"].as_slice()), ("/credits/entries", &["limit", "cursor"])] {
         let most = "9".repeat(40);
-        let values = ["-1", "0", "600", "1.5", "x", "%00", "%ff", "1%2c2", "cre_-1", "cre_0", "req_", "', ''", most.as_str(), "2026-13-45T00:00:00Z"];
+        let values = [
+            "-1",
+            "0",
+            "600",
+            "1.5",
+            "x",
+            "%00",
+            "%ff",
+            "1%2c2",
+            "cre_-1",
+            "cre_0",
+            "req_",
+            "', ''",
+            most.as_str(),
+            "2026-13-45T00:00:00Z",
+        ];
         for name in names {
             for value in values {
                 let address = format!("{path}?{name}={}", value.replace(' ', "%20").replace('\'', "%27"));

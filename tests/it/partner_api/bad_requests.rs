@@ -114,9 +114,29 @@ async fn addresses_and_methods_that_are_not_there() {
     let (partner, anon, conn) = (app.partner(scene.a_key()), app.anon(), &mut app.database().conn());
     let long = format!("/{}", "x".repeat(3_000));
     let paths = [
-        "/nothing", "/analyses/", "/analyses//x", "/analyses/x/y", "/analyses/%00", "/analyses/%2e%2e", "/analyses/%2F", "/analyses/%ff",
-        "/analyses/an_%ff%00", "/%61nalysesx", "//analyses", "/../key", "/key/..", "/key%2f", "/KEY", "/worker", "/api/v1/x", "/analyses/*",
-        "/.env", "/key;x=1", "/analyses/an_zzzzzzzzzzzzzzzzzzzzzz", "/analyses/key_0000000000000000000000", &long,
+        "/nothing",
+        "/analyses/",
+        "/analyses//x",
+        "/analyses/x/y",
+        "/analyses/%00",
+        "/analyses/%2e%2e",
+        "/analyses/%2F",
+        "/analyses/%ff",
+        "/analyses/an_%ff%00",
+        "/%61nalysesx",
+        "//analyses",
+        "/../key",
+        "/key/..",
+        "/key%2f",
+        "/KEY",
+        "/worker",
+        "/api/v1/x",
+        "/analyses/*",
+        "/.env",
+        "/key;x=1",
+        "/analyses/an_zzzzzzzzzzzzzzzzzzzzzz",
+        "/analyses/key_0000000000000000000000",
+        &long,
     ];
     for path in paths {
         let answer = partner.get(path).send().await;
@@ -190,7 +210,15 @@ async fn what_is_hardly_http_is_refused_and_the_server_lives() {
         assert!(!told.contains("panicked") && !told.contains("src/"), "{what}: {told}");
     }
     // Bytes above 127 in an address, where an answer must come and be JSON.
-    let told = raw(&address, &[b"GET /caf\xc3\xa9 HTTP/1.1\r\nhost: x\r\nconnection: close\r\nauthorization: Bearer ", key.as_bytes(), b"\r\nuser-agent: \xff\xfe\r\n\r\n"].concat());
+    let told = raw(
+        &address,
+        &[
+            b"GET /caf\xc3\xa9 HTTP/1.1\r\nhost: x\r\nconnection: close\r\nauthorization: Bearer ",
+            key.as_bytes(),
+            b"\r\nuser-agent: \xff\xfe\r\n\r\n",
+        ]
+        .concat(),
+    );
     assert!(told.starts_with("HTTP/1.1 404") && told.contains("x-request-id: req_") || told.starts_with("HTTP/1.1 400"), "{told}");
     let told = raw(&address, format!("{good}user-agent: \u{e9}\r\nconnection: close\r\n\r\n").as_bytes());
     assert!(told.starts_with("HTTP/1.1 200"), "{told}");
