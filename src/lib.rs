@@ -2,6 +2,20 @@
 //!
 //! # The code map
 //!
+//! | layer | modules | may import |
+//! |---|---|---|
+//! | kernel | `clock` `ids` `secret` `error` `raw_json` `outcome` `metrics` `wake` `config` `profile` `site` `postgres` | each other, upwards only |
+//! | database | `db` `schema` `actor` `batch` | the kernel |
+//! | capabilities | `orgs` `accounts` `keys` `admission` `jobs` `credits` `usage` `audit` | those, and each other as below |
+//! | edges | `web` (dashboard), `partner_api`, `worker_api`, `sandbox` (the built-in worker) | capabilities and kernel, never each other |
+//! | assembly | `server` `cli` | everything |
+//!
+//! Capabilities are synchronous, take a connection and know nothing of HTTP; SQL lives in them alone. Sideways: all but `usage`
+//! write to `audit`; `orgs` → `credits`; `accounts` → `orgs`; `jobs` → `credits`; `admission` → `credits` `jobs` `usage`.
+//! `tests/it/tidy.rs` holds the whole table and fails on a breach.
+//!
+//! # The code map
+//!
 //! A noun has one name wherever it appears: `src/keys/`, `src/web/keys/`, `templates/keys/`, `src/partner_api/key.rs`.
 //! A request makes three stops: an edge reads it, one capability function does it, a template or a JSON body tells it.
 //!

@@ -20,7 +20,9 @@
 //! the statement with a count, so that a hot key costs what a cold one does.
 
 mod admit;
+mod forget;
 mod settle;
 
 pub use admit::{About, Admit, Ask, Decision, KnownKey, Rule, Window};
+pub use forget::forget_old_answers;
 pub use settle::{Creation, Settle, Settled, Settlement};

@@ -20,7 +20,7 @@ pub struct Migrate {
 
 #[derive(Subcommand)]
 pub enum Command {
-    /// Run a program with DATABASE_URL set to the database in use: `latchkey database exec -- pg_dump`
+    /// Run a program with DATABASE_URL set to the database in use: `latchkey database exec -- sh -c 'psql "$DATABASE_URL"'`
     Exec {
         #[command(flatten)]
         place: Place,
@@ -49,8 +49,7 @@ pub fn run(command: Command) -> Done {
     let opened = Opened::find(&place, 1)?;
     outlive_ctrl_c()?;
     let (name, arguments) = program.split_first().ok_or_else(|| Failure::wrong("There is no program to run."))?;
-    // PGDATABASE takes a whole URL, so that a bare `psql` or `pg_dump` finds the way too.
-    let ended = Process::new(name).args(arguments).env("DATABASE_URL", &opened.url).env("PGDATABASE", &opened.url).status();
+    let ended = Process::new(name).args(arguments).env("DATABASE_URL", &opened.url).status();
     opened.close()?;
     let ended = ended.map_err(|e| Failure::failed(format!("{name} can't be run: {e}.")))?;
     match ended.code() {

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use diesel::pg::PgConnection;
 
 use crate::accounts;
+use crate::admission;
 use crate::clock;
 use crate::error::{Error, Result};
 use crate::jobs;
@@ -93,6 +94,7 @@ impl Keeper {
         self.metrics.expired_leases.inc_by(jobs::expire_leases(conn, now, &self.site.profile)? as u64);
         if self.last_hourly.is_none_or(|last| last.elapsed() >= HOUR) {
             accounts::forget_old(conn, now)?;
+            admission::forget_old_answers(conn, now)?;
             self.last_hourly = Some(Instant::now());
         }
         Ok(())

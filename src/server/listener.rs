@@ -1,6 +1,7 @@
 //! The sockets of an instance: taken first, so that a port that is not free is known before anything else happens, and
 //! opened last, so that nobody connects to an instance that can't serve yet.
 
+use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpListener};
 
 use socket2::{Domain, Protocol, Socket, Type};
@@ -23,8 +24,16 @@ impl Listener {
     /// # Errors
     /// `Conflict` when a port is in use, `Invalid` when it can't be had for another reason.
     pub fn bind(addresses: &[SocketAddr]) -> Result<Self> {
-        let sockets: Vec<Socket> =
-            addresses.iter().map(|address| take(*address).map_err(|e| refused(*address, &e))).collect::<Result<_>>()?;
+        let mut sockets = Vec::new();
+        for (place, address) in addresses.iter().enumerate() {
+            let last_hope = sockets.is_empty() && place + 1 == addresses.len();
+            match take(*address) {
+                Ok(socket) => sockets.push(socket),
+                // `localhost` names ::1 also on machines without IPv6: one of its addresses will do.
+                Err(error) if error.kind() == ErrorKind::AddrNotAvailable && !last_hope => {}
+                Err(error) => return Err(refused(*address, &error)),
+            }
+        }
         let address = sockets.first().and_then(|socket| socket.local_addr().ok()).and_then(|address| address.as_socket());
         let address = address.ok_or_else(|| Error::field("LATCHKEY_LISTEN", "It names no address."))?;
         Ok(Self { sockets, address })
@@ -52,7 +61,7 @@ fn take(address: SocketAddr) -> std::io::Result<Socket> {
 
 fn refused(address: SocketAddr, error: &std::io::Error) -> Error {
     match error.kind() {
-        std::io::ErrorKind::AddrInUse => Error::Conflict(format!(
+        ErrorKind::AddrInUse => Error::Conflict(format!(
             "Port {} of {} is already in use: stop the other program or set LATCHKEY_LISTEN to another address.",
             address.port(),
             address.ip()

@@ -65,15 +65,19 @@ impl Index {
 
 /// `GET …/credits`.
 pub async fn index(member: Member, request: HttpRequest, asked: Query<Asked>) -> Answer {
-    let before = asked.into_inner().before.map(|text| text.parse().ok().filter(|at| *at > 0).ok_or(Error::NotFound)).transpose()?;
+    let before = asked.into_inner().before.map(|text| text.parse::<i64>().ok().filter(|at| *at > 0).ok_or(Error::NotFound)).transpose()?;
     let organization = member.organization.id;
-    let read = move |conn: &mut _| Ok((credits::balance(conn, organization)?, credits::entries(conn, organization, before, PAGE + 1)?));
+    // One entry more at either end tells whether there is another page there; a ledger has no gaps.
+    let from = before.map(|before| before.saturating_add(1));
+    let read = move |conn: &mut _| Ok((credits::balance(conn, organization)?, credits::entries(conn, organization, from, PAGE + 2)?));
     let (balance, mut entries) = member.site.db.run(read).await?;
+    let newer =
+        before.filter(|before| entries.first().is_some_and(|entry| entry.sequence == *before)).map(|before| before.saturating_add(PAGE));
+    if newer.is_some() {
+        entries.remove(0);
+    }
     let more = entries.len() as i64 > PAGE;
     entries.truncate(PAGE as usize);
-    // A ledger has no gaps, so the page before this one starts as many entries further on.
-    let newer =
-        before.filter(|before| entries.first().is_none_or(|entry| entry.sequence + 1 >= *before)).map(|before| before.saturating_add(PAGE));
     let older = entries.last().filter(|_| more).map(|entry| entry.sequence);
     let screen = Index { frame: member.frame, profile: member.site.profile.clone(), balance, entries, newer, older };
     if wants_fragment(&request) { fragment(&screen.as_ledger()) } else { page(&screen) }

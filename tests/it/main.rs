@@ -1,13 +1,16 @@
 //! The one integration test binary: `support` builds the world, a module a noun looks at it.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod admission;
 mod capabilities;
 mod cli;
-mod health;
 mod jobs;
+mod partner_api;
 mod people;
 mod postgres;
 mod route_coverage;
 mod schema_rules;
+mod server;
 mod support;
 mod tidy;
+mod web;

@@ -23,6 +23,7 @@ use crate::error::{ClientError, Error, Result};
 use crate::ids::KeyId;
 use crate::keys::{self, Overview, Status};
 use crate::profile::{Grant, Profile};
+use crate::site::Site;
 use views::{Banner, Example, FormerItem, KeyItem, Shown};
 
 /// The page.
@@ -84,6 +85,11 @@ fn key_shape(profile: &Profile) -> String {
         Some(environment) => format!("{}_{}_…", profile.keys.prefix, environment.name),
         None => format!("{}_…", profile.keys.prefix),
     }
+}
+
+/// A request to start with, in one line for a shell.
+pub(super) fn first_request(site: &Site) -> String {
+    Example::of(site, &site.profile.permissions.list).line(&key_shape(&site.profile))
 }
 
 /// One key's row, for htmx.

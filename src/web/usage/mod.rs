@@ -173,7 +173,7 @@ async fn screen(member: Member, asked: Asked) -> Result<Index> {
     if let Some(row) = rows.iter_mut().find(|row| Some(row.request.id) == open) {
         row.why = Some(Why::load(&member, &row.request).await?);
     }
-    let example = format!("{}/…", member.frame.base_url);
+    let example = super::keys::first_request(&member.site);
     Ok(Index { frame: member.frame, asked, keys, rows, newer: page.newer, older: page.older, example })
 }
 

@@ -95,3 +95,9 @@ fn a_taken_port_is_a_sentence() {
     let address = taken.local_addr().unwrap().to_string();
     cli.run(&["serve", "--listen", &address]).fails(1, "is already in use");
 }
+
+#[test]
+fn an_address_of_another_machine_is_a_sentence() {
+    // 203.0.113.0/24 is for documentation: nobody has it.
+    Cli::new().run(&["serve", "--listen", "203.0.113.9:0"]).fails(2, "Cannot listen on 203.0.113.9:0");
+}

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use diesel::sql_types::{Bool, Text};
+use diesel::sql_types::{BigInt, Bool, Text};
 use diesel::{Connection, PgConnection, QueryableByName, RunQueryDsl, sql_query};
 use latchkey::db::Db;
 use latchkey::postgres::Cluster;
@@ -173,6 +173,16 @@ fn show(conn: &mut PgConnection, setting: &str) -> String {
         value: String,
     }
     sql_query(format!("SELECT current_setting('{setting}') AS value")).get_result::<Row>(conn).unwrap().value
+}
+
+/// The first column of the first row.
+pub fn number(conn: &mut PgConnection, query: &str) -> i64 {
+    #[derive(QueryableByName)]
+    struct Number {
+        #[diesel(sql_type = BigInt)]
+        n: i64,
+    }
+    sql_query(format!("SELECT ({query})::int8 AS n")).get_result::<Number>(conn).unwrap().n
 }
 
 /// The same server, another database: the path of the URL is its name.

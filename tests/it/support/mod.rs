@@ -17,6 +17,6 @@ mod server;
 
 pub use app::App;
 pub use client::{Answer, Client, Request};
-pub use database::{TestDb, empty_database, root};
-pub use make::{Key, Make, Org, User};
+pub use database::{TestDb, empty_database, number, root};
+pub use make::{Key, Make, Org, User, key_text};
 pub use server::Server;

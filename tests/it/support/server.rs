@@ -25,17 +25,23 @@ impl Server {
 
     /// The same with more environment variables.
     pub async fn start_with(database: &TestDb, variables: &[(&str, &str)]) -> Self {
+        Self::start_at(database.url(), variables, Stdio::inherit()).await
+    }
+
+    /// The same on any database, with its log (the standard error) sent somewhere.
+    pub async fn start_at(url: &str, variables: &[(&str, &str)], log: Stdio) -> Self {
         let port = free_port();
         let data_dir = std::env::temp_dir().join(format!("latchkey-test-{}", latchkey::secret::random_base62(12).unwrap()));
         let process = Command::new(env!("CARGO_BIN_EXE_latchkey"))
             .arg("serve")
-            .env("DATABASE_URL", database.url())
+            .env("DATABASE_URL", url)
             .env("LATCHKEY_LISTEN", format!("127.0.0.1:{port}"))
             .env("LATCHKEY_DATA_DIR", &data_dir)
             .env("LATCHKEY_SECRET_KEY", "07".repeat(32))
             .env("LATCHKEY_LOG", "warn")
             .envs(variables.iter().copied())
             .stdout(Stdio::null())
+            .stderr(log)
             .spawn()
             .expect("the latchkey binary");
         let mut server = Self { process, port, data_dir };
@@ -78,7 +84,12 @@ impl Server {
     /// SIGTERM; waits for the end and tells whether its exit status was 0.
     pub fn terminate(&mut self) -> bool {
         let told = Command::new("kill").args(["-TERM", &self.pid().to_string()]).status().unwrap();
-        told.success() && self.process.wait().unwrap().success()
+        told.success() && self.wait()
+    }
+
+    /// Waits for its end and tells whether its exit status was 0.
+    pub fn wait(&mut self) -> bool {
+        self.process.wait().unwrap().success()
     }
 }
 

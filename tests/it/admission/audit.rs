@@ -1,0 +1,137 @@
+//! The audit log: fifty writers at once keep it whole, nobody changes it, and who does it all the same is found out.
+
+use std::process::Command;
+use std::sync::Barrier;
+
+use diesel::connection::SimpleConnection;
+use latchkey::actor::Actor;
+use latchkey::audit::{self, Event};
+use latchkey::clock;
+use latchkey::ids::OrgId;
+use serde_json::json;
+
+use crate::support::{Make, TestDb, number};
+
+const WRITERS: usize = 50;
+const EACH: usize = 4;
+
+#[test]
+fn fifty_writers_at_once_keep_the_chains_whole() {
+    let database = TestDb::new();
+    let orgs = fill(&database);
+    let found = audit::verify(&mut database.conn()).unwrap();
+    assert_eq!(found.first_break, None);
+    assert_eq!((found.entries, found.chains), ((WRITERS * EACH) as u64, orgs.len() as u64 + 1));
+}
+
+#[test]
+fn nobody_changes_it() {
+    let database = TestDb::new();
+    fill(&database);
+    let mut conn = database.conn();
+    for statement in [
+        "UPDATE audit_entries SET actor_label = 'Somebody else'",
+        "UPDATE audit_entries SET actor_label = 'x' WHERE false",
+        "DELETE FROM audit_entries WHERE sequence = 1",
+        "DELETE FROM audit_entries",
+        "TRUNCATE audit_entries",
+        "TRUNCATE audit_entries CASCADE",
+        "INSERT INTO audit_entries SELECT * FROM audit_entries ON CONFLICT (chain, sequence) DO UPDATE SET action = 'x'",
+        "UPDATE credit_entries SET note = 'x'",
+        "DELETE FROM credit_entries",
+        "TRUNCATE credit_entries",
+    ] {
+        let refused = conn.batch_execute(statement).unwrap_err().to_string();
+        assert!(refused.contains("append-only"), "{statement}: {refused}");
+    }
+    assert_eq!(number(&mut conn, "SELECT count(*) FROM audit_entries"), (WRITERS * EACH) as i64);
+    assert_eq!(audit::verify(&mut conn).unwrap().first_break, None);
+}
+
+#[test]
+fn whoever_switches_the_guard_off_is_found_out() {
+    let tampered: &[(&str, i64)] = &[
+        ("UPDATE audit_entries SET actor_label = overlay(actor_label PLACING 'k' FROM 1) WHERE sequence = 3", 3),
+        ("UPDATE audit_entries SET at = at + interval '1 microsecond' WHERE sequence = 2", 2),
+        ("UPDATE audit_entries SET changes = jsonb_set(changes, '{after,n}', '-1') WHERE sequence = 4", 4),
+        ("UPDATE audit_entries SET hash = set_byte(hash, 31, get_byte(hash, 31) # 1) WHERE sequence = 2", 2),
+        ("DELETE FROM audit_entries WHERE sequence = 2", 2),
+        ("DELETE FROM audit_entries WHERE sequence = (SELECT max(sequence) FROM audit_entries WHERE chain = $chain)", 0),
+        ("UPDATE audit_heads SET sequence = sequence + 1", 0),
+    ];
+    for (statement, place) in tampered {
+        let database = TestDb::new();
+        let chain = fill(&database)[0].0;
+        let mut conn = database.conn();
+        let last = number(&mut conn, &format!("SELECT max(sequence) FROM audit_entries WHERE chain = '{chain}'"));
+        // Only one chain, so that the others stay whole.
+        let statement = match statement.contains(" WHERE ") {
+            true => format!("{statement} AND chain = $chain"),
+            false => format!("{statement} WHERE chain = $chain"),
+        };
+        let statement = statement.replace("$chain", &format!("'{chain}'"));
+        conn.batch_execute("ALTER TABLE audit_entries DISABLE TRIGGER audit_entries_append_only").unwrap();
+        conn.batch_execute(&statement).unwrap();
+        conn.batch_execute("ALTER TABLE audit_entries ENABLE TRIGGER audit_entries_append_only").unwrap();
+        let found = audit::verify(&mut conn).unwrap().first_break.unwrap_or_else(|| panic!("not found out: {statement}"));
+        assert_eq!(found.chain, chain, "{statement}");
+        let expected = match (*place, statement.starts_with("DELETE")) {
+            (0, true) => last,
+            (0, false) => last + 1,
+            (place, _) => place,
+        };
+        assert_eq!(found.sequence, expected, "{statement}: {}", found.reason);
+    }
+}
+
+#[test]
+fn the_command_names_the_first_broken_entry() {
+    let database = TestDb::new();
+    let chain = fill(&database)[0].0;
+    let verify = || {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_latchkey"));
+        let output = command.args(["audit", "verify"]).env("DATABASE_URL", database.url()).output().unwrap();
+        (output.status.code(), String::from_utf8(output.stdout).unwrap())
+    };
+    let (status, said) = verify();
+    assert_eq!(status, Some(0));
+    assert!(said.contains("whole") && said.contains("200 entries"), "{said}");
+    let change = format!(
+        "ALTER TABLE audit_entries DISABLE TRIGGER ALL;
+         UPDATE audit_entries SET target_label = 'y' WHERE chain = '{chain}' AND sequence = 3;
+         ALTER TABLE audit_entries ENABLE TRIGGER ALL"
+    );
+    database.conn().batch_execute(&change).unwrap();
+    let (status, said) = verify();
+    assert_eq!(status, Some(1));
+    assert!(said.contains("broken") && said.contains("entry 3") && said.contains(&chain.to_string()), "{said}");
+}
+
+/// Fifty writers at once over three organizations' chains and the deployment's own; the organizations.
+fn fill(database: &TestDb) -> Vec<OrgId> {
+    let profile = std::sync::Arc::new(latchkey::profile::Profile::load("analysis").unwrap());
+    let scene = Make::new(database.conn(), profile).org().org().org();
+    let orgs: Vec<OrgId> = scene.orgs().iter().map(|org| org.id).collect();
+    let barrier = Barrier::new(WRITERS);
+    std::thread::scope(|scope| {
+        for writer in 0..WRITERS {
+            let (orgs, barrier) = (&orgs, &barrier);
+            scope.spawn(move || {
+                let mut conn = database.conn();
+                barrier.wait();
+                for n in 0..EACH {
+                    let event = Event {
+                        organization: orgs.get((writer + n) % 4).copied(),
+                        action: "key.edited",
+                        target_id: format!("target {writer}"),
+                        target_label: "Ümläut \u{1f511} \u{202e}".into(),
+                        before: json!({"n": null, "z": [1, 2.5, "\u{e9}"], "a": {"y": 1, "b": 2}}),
+                        after: json!({"n": n}),
+                    };
+                    audit::record(&mut conn, &Actor::command_line(), clock::now(), event).unwrap();
+                }
+            });
+        }
+    });
+    orgs
+}

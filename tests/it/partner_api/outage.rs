@@ -1,0 +1,204 @@
+//! PostgreSQL goes away in mid-load and comes back: everybody is told in time, and all is well again within a second.
+
+use std::cell::{Cell, RefCell};
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use actix_web::rt::time::sleep;
+use actix_web::web::block;
+use diesel::{Connection, PgConnection};
+use futures_util::future::{join, join_all};
+use latchkey::db::Db;
+use latchkey::postgres::Cluster;
+use latchkey::profile::Profile;
+
+use super::{INVALID_KEY, PLENTY, assert_in_history, balance, number, order};
+use crate::support::{Answer, Client, Make, Server, key_text};
+
+const AWAY: Duration = Duration::from_secs(3);
+/// Nobody waits longer for an answer, with a margin for a busy machine.
+const LONGEST: Duration = Duration::from_millis(2_500);
+const CREDITS: i64 = 1_000_000;
+
+#[actix_web::test]
+async fn a_stopped_postgresql_is_told_and_forgotten() {
+    outage(How::Stopped).await;
+}
+
+#[actix_web::test]
+async fn a_killed_postgresql_is_told_and_forgotten() {
+    outage(How::Killed).await;
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum How {
+    /// In good order, as at an upgrade.
+    Stopped,
+    /// Dead at once, to recover from its log.
+    Killed,
+}
+
+/// A data directory with a cluster of the test's own.
+struct Ground(PathBuf);
+
+impl Ground {
+    fn new() -> Self {
+        let name = format!("latchkey-outage-{}", latchkey::secret::random_base62(12).unwrap());
+        let top = std::fs::canonicalize(std::env::temp_dir()).unwrap().join(name);
+        std::fs::create_dir(&top).unwrap();
+        Self(top)
+    }
+
+    async fn open(&self) -> Cluster {
+        let data = self.0.join("data");
+        block(move || Cluster::open(&data).unwrap()).await.unwrap()
+    }
+
+    fn kill(&self) {
+        let pid = std::fs::read_to_string(self.0.join("data/postgres/postmaster.pid")).unwrap();
+        assert!(Command::new("kill").args(["-9", pid.lines().next().unwrap()]).status().unwrap().success());
+    }
+}
+
+impl Drop for Ground {
+    fn drop(&mut self) {
+        if let Ok(target) = std::fs::read_link(self.0.join("data/postgres")) {
+            let _ = std::fs::remove_dir_all(target);
+        }
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+struct Call {
+    sent_at: Instant,
+    took: Duration,
+    answer: Answer,
+}
+
+async fn outage(how: How) {
+    let ground = Ground::new();
+    let cluster = ground.open().await;
+    let url = cluster.url();
+    Db::new(&url, 1).migrate().unwrap();
+    let profile = std::sync::Arc::new(Profile::load("analysis").unwrap());
+    let connect = || PgConnection::establish(&url).unwrap();
+    let scene = Make::new(connect(), profile.clone()).org().requests_per_minute(PLENTY).credits(CREDITS).admin().key();
+    let (org, admin, key) = (scene.here().clone(), scene.an_admin().clone(), scene.a_key().text.clone());
+    drop(scene);
+    let mut server = Server::start_at(&url, &[("LATCHKEY_LOG", "off")], Stdio::inherit()).await;
+    let partner = Client::bearer(&server.origin(), &key);
+    let browser = Client::browser(&server.origin());
+    let page = format!("/orgs/{}/api-keys", org.slug);
+    let form = [("email", admin.email.as_str()), ("password", admin.password.as_str())];
+    assert_eq!(browser.post("/sign-in").form(&form).send().await.status, 303);
+    assert_eq!(browser.get(&page).send().await.status, 200);
+
+    let (over, calls) = (Cell::new(false), RefCell::new(Vec::<Call>::new()));
+    let load = join_all((0..8).map(|n| call(&partner, n, &over, &calls)));
+    let outage = async {
+        until(|| calls.borrow().len() >= 100).await;
+        let cluster = match how {
+            How::Stopped => {
+                block(move || cluster.close().unwrap()).await.unwrap();
+                None
+            }
+            How::Killed => {
+                ground.kill();
+                Some(cluster)
+            }
+        };
+        let gone_at = Instant::now();
+        while_away(&server.origin(), &profile, &browser, &page).await;
+        sleep(AWAY.saturating_sub(gone_at.elapsed())).await;
+        let cluster = match cluster {
+            None => ground.open().await,
+            Some(cluster) => block(move || cluster.ensure_running().map(|_| cluster).unwrap()).await.unwrap(),
+        };
+        let back_at = Instant::now();
+        let well_at = back_at + Duration::from_secs(1);
+        until(|| calls.borrow().iter().filter(|call| call.sent_at >= well_at).count() >= 100).await;
+        over.set(true);
+        (cluster, well_at)
+    };
+    let (_, (cluster, well_at)) = join(load, outage).await;
+    let calls = calls.into_inner();
+    let mut told = 0;
+    for Call { sent_at, took, answer } in &calls {
+        assert!(*took < LONGEST, "{took:?}: {answer:?}");
+        assert!(answer.header("x-request-id").starts_with("req_"));
+        if answer.status == 503 {
+            assert!(*sent_at < well_at, "still away {:?} after a second", *sent_at - well_at);
+            assert_eq!((answer.header("retry-after"), answer.json()["code"].as_str()), ("1", Some("unavailable")));
+            told += 1;
+        } else {
+            assert!(matches!(answer.status, 200 | 202), "{answer:?}");
+        }
+    }
+    assert!(told > 20, "{told}");
+    let shown = browser.get(&page).send().await;
+    assert_eq!(shown.status, 200, "the session survives");
+    let mut conn = connect();
+    let made = calls.iter().filter(|call| call.answer.status == 202).count() as i64;
+    let jobs = number(&mut conn, "SELECT count(*) FROM jobs");
+    // Those that were told 503 in the very moment of its going may have been made all the same.
+    assert!((made..=made + 8).contains(&jobs), "{made} answers, {jobs} jobs");
+    assert_eq!(balance(&mut conn, org.id), (CREDITS - jobs, 0, jobs));
+    assert_in_history(&mut conn, calls.iter().map(|call| &call.answer).filter(|answer| answer.status != 503));
+    assert!(server.terminate());
+    drop(conn);
+    cluster.close().unwrap();
+}
+
+/// What needs no database goes on; what does says so, as JSON or as a page.
+async fn while_away(origin: &str, profile: &Profile, browser: &Client, page: &str) {
+    let start = Instant::now();
+    let shown = browser.get(page).send().await;
+    assert_eq!((shown.status, shown.header("retry-after")), (503, "1"));
+    assert!(shown.header("content-type").starts_with("text/html") && shown.text().contains("The database is out of reach"));
+    assert!(!browser.cookies().is_empty(), "nobody is signed out");
+    assert!(start.elapsed() < LONGEST, "{:?}", start.elapsed());
+    let anon = Client::new(origin);
+    assert_eq!(anon.get("/healthz").send().await.status, 200);
+    assert_eq!(anon.get("/readyz").send().await.status, 503);
+    assert_eq!(anon.get("/sign-in").send().await.status, 200);
+    // Refused without a query.
+    let good = key_text(profile, "live");
+    let wrong = format!("{}{}", &good[..good.len() - 1], if good.ends_with('x') { 'y' } else { 'x' });
+    let foreign = good.replacen("lk_", "xk_", 1);
+    for (key, status, body) in [
+        (Some(&wrong), 403, INVALID_KEY),
+        (Some(&foreign), 403, INVALID_KEY),
+        (None, 401, r#"{"detail":"API Key is missing"}"#),
+    ] {
+        let client = key.map_or_else(|| anon.clone(), |key| Client::bearer(origin, key));
+        let answer = order(&client).send().await;
+        assert_eq!((answer.status, answer.text()), (status, body), "{key:?}");
+    }
+    let unknown = order(&Client::bearer(origin, &good)).send().await;
+    assert_eq!((unknown.status, unknown.header("retry-after")), (503, "1"), "only the database knows");
+    assert_eq!(Client::bearer(origin, "lkw_x").post("/worker/v1/claim").send().await.header("content-type"), "application/json");
+}
+
+async fn call(partner: &Client, n: usize, over: &Cell<bool>, calls: &RefCell<Vec<Call>>) {
+    while !over.get() {
+        let sent_at = Instant::now();
+        let request = match n % 4 {
+            0 => partner.get("/key"),
+            1 => partner.get("/credits"),
+            2 => partner.get("/usage?limit=1"),
+            _ => order(partner),
+        };
+        let answer = request.send().await;
+        calls.borrow_mut().push(Call { sent_at, took: sent_at.elapsed(), answer });
+        sleep(Duration::from_millis(3)).await;
+    }
+}
+
+async fn until(event: impl Fn() -> bool) {
+    let start = Instant::now();
+    while !event() {
+        assert!(start.elapsed() < Duration::from_secs(40), "it never happened");
+        sleep(Duration::from_millis(2)).await;
+    }
+}

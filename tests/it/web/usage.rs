@@ -1,0 +1,75 @@
+//! The request history.
+
+use serde_json::json;
+
+use super::{main_of, part, path};
+use crate::support::App;
+
+#[actix_web::test]
+async fn the_history_tells_every_request_and_why() {
+    let app = App::start();
+    let make = app.make().org().credits(1).admin().member().key();
+    let browser = app.browser(make.a_member()).await;
+    let usage = path(&make, "usage");
+    let empty = browser.get(&usage).send().await;
+    assert!(empty.text().contains("No requests yet") && empty.text().contains("curl http") && empty.text().contains("lk_live_…"));
+    let partner = app.partner(make.a_key());
+    for expected in [202, 402] {
+        assert_eq!(partner.post("/analyses").json(&json!({"input": {}})).send().await.status, expected);
+    }
+    let page = browser.get(&usage).send().await;
+    assert_eq!(main_of(&page).matches("data-request-id=").count(), 2);
+    assert!(page.text().contains(&format!("{}…", make.a_key().prefix)));
+    let history = part(&browser, &format!("{usage}?status=4xx")).await;
+    assert!(history.text().trim_start().starts_with("<section id=\"history\">"));
+    assert_eq!(history.text().matches("data-request-id=").count(), 1);
+    let id = history.text().split("data-request-id=\"").nth(1).unwrap().split('"').next().unwrap().to_owned();
+    let why = part(&browser, &format!("{usage}?status=4xx&open={id}")).await;
+    assert!(why.text().trim_start().starts_with("<tbody"));
+    for words in ["Why: refused by the credits", "1 available", "0 available", "<li class=\"refused\">", "402 in "] {
+        assert!(why.text().contains(words), "{words}: {}", why.text());
+    }
+    assert!(!part(&browser, &format!("{usage}?status=4xx&row={id}")).await.text().contains("Why: refused"));
+    let whole = browser.get(&format!("{usage}?open={id}")).send().await;
+    assert!(whole.text().starts_with("<!doctype html>") && whole.text().contains("Why: refused by the credits"));
+    assert!(part(&browser, &format!("{usage}?status=5xx")).await.text().contains("No requests match"));
+}
+
+#[actix_web::test]
+async fn pages_lead_to_older_and_back() {
+    let app = App::start();
+    let make = app.make().org().requests_per_minute(1_000).admin().key();
+    let browser = app.browser(make.an_admin()).await;
+    let partner = app.partner(make.a_key());
+    for _ in 0..51 {
+        assert_eq!(partner.get("/key").send().await.status, 200);
+    }
+    let link = |page: &str, rel: &str| {
+        let rest = page.split(&format!("rel=\"{rel}\" href=\"")).nth(1)?;
+        Some(rest.split('"').next()?.replace("&#38;", "&").replace("&amp;", "&"))
+    };
+    let newest = browser.get(&path(&make, &format!("usage?key={}", make.a_key().id))).send().await;
+    assert_eq!((newest.text().matches("data-request-id=").count(), link(newest.text(), "prev")), (50, None));
+    let oldest = browser.get(&link(newest.text(), "next").expect("older ones")).send().await;
+    assert_eq!((oldest.text().matches("data-request-id=").count(), link(oldest.text(), "next")), (1, None));
+    let back = browser.get(&link(oldest.text(), "prev").expect("newer ones")).send().await;
+    assert_eq!(back.text().matches("data-request-id=").count(), 50);
+}
+
+#[actix_web::test]
+async fn nonsense_and_other_tenants_are_refused() {
+    let app = App::start();
+    let make = app.make().org().admin().key();
+    app.partner(make.a_key()).get("/key").send().await;
+    let stranger = app.make().org().admin();
+    let (browser, other) = (app.browser(make.an_admin()).await, app.browser(stranger.an_admin()).await);
+    for (query, status) in [("status=abc", 422), ("status=0xx", 422), ("key=nonsense", 404), ("before=-1", 404), ("after=%00", 404)] {
+        assert_eq!(browser.get(&path(&make, &format!("usage?{query}"))).send().await.status, status, "{query}");
+    }
+    let page = browser.get(&path(&make, "usage")).send().await;
+    let id = page.text().split("data-request-id=\"").nth(1).unwrap().split('"').next().unwrap().to_owned();
+    assert_eq!(part(&other, &path(&stranger, &format!("usage?open={id}"))).await.status, 404);
+    assert_eq!(other.get(&path(&make, "usage")).send().await.status, 404);
+    let theirs = other.get(&path(&stranger, &format!("usage?key={}", make.a_key().id))).send().await;
+    assert!(!theirs.text().contains("data-request-id="));
+}
