@@ -128,7 +128,8 @@ impl Driver {
 
     /// The same for one that returns a promise.
     pub fn run_async(&self, body: &str) -> Result<Value, Failed> {
-        let script = format!("const done = arguments[arguments.length - 1]; (async () => {{ {body} }})().then(done, (e) => done(String(e)));");
+        let script =
+            format!("const done = arguments[arguments.length - 1]; (async () => {{ {body} }})().then(done, (e) => done(String(e)));");
         self.post("execute/async", json!({ "script": script, "args": [] }))
     }
 

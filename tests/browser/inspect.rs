@@ -79,7 +79,8 @@ impl Person {
 
 /// Keeps a picture of the whole page in `target/screens`, and tells where.
 pub fn save(person: &Person, name: &str) -> String {
-    let shot = person.driver.post("goog/cdp/execute", json!({ "cmd": "Page.captureScreenshot", "params": { "captureBeyondViewport": true } }));
+    let shot =
+        person.driver.post("goog/cdp/execute", json!({ "cmd": "Page.captureScreenshot", "params": { "captureBeyondViewport": true } }));
     let Some(image) = shot.ok().and_then(|shot| STANDARD.decode(shot["data"].as_str()?).ok()) else { return "nowhere".into() };
     let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/screens");
     let file = dir.join(format!("{name}.png"));

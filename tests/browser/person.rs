@@ -157,7 +157,8 @@ impl Person {
     /// Everything that the page is made of, and what the browser keeps of the site.
     pub fn everything(&self) -> String {
         let cookies = self.driver.get("cookie").unwrap_or_default();
-        let kept = self.ask("return JSON.stringify([{...localStorage}, {...sessionStorage}, document.documentElement.outerHTML])", json!([]));
+        let kept =
+            self.ask("return JSON.stringify([{...localStorage}, {...sessionStorage}, document.documentElement.outerHTML])", json!([]));
         format!("{} {cookies} {kept}", self.path())
     }
 
