@@ -9,7 +9,7 @@ use diesel::{QueryResult, RunQueryDsl};
 use uuid::Uuid;
 
 use crate::batch::Decide;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::ids::{KeyId, OrgId};
 use crate::outcome::Outcome;
 use crate::profile::{Limit, Scope};
@@ -59,7 +59,7 @@ pub struct Ask {
 }
 
 /// A key that is in the database, whatever its state.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 pub struct KnownKey {
     /// Its organization.
     pub organization: OrgId,
@@ -67,16 +67,12 @@ pub struct KnownKey {
     pub key: KeyId,
     /// Which of its texts was used.
     pub generation: i32,
-    /// What people see of the text that was used.
-    pub prefix: String,
-    /// Its environment.
-    pub environment: String,
     /// The text is no longer, or soon no longer, the current one.
     pub stale: bool,
 }
 
 /// What a key may know of itself.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, serde::Deserialize)]
 pub struct About {
     /// The name people gave it.
     pub name: String,
@@ -160,12 +156,12 @@ impl Decide for Admit {
         // How much of each window these groups took together: what was there before is the difference.
         let mut taken: HashMap<(Uuid, i16), i64> = HashMap::new();
         let counts = statement.counts.clone();
-        let limit_numbers = statement.limit_numbers.clone();
-        for row in statement.load::<Columns>(conn)? {
-            let row = Row::from(row);
-            let group = row.group;
+        let rules: Vec<&Rule> = statement.rules.clone();
+        for columns in statement.load::<Columns>(conn)? {
+            let group = columns.0 as usize - 1;
+            let row = Row::new(columns, rules[group])?;
             if row.used_after.is_some() {
-                *taken.entry((row.scope, limit_numbers[group])).or_default() += counts[group];
+                *taken.entry((row.scope, rules[group].limit_number)).or_default() += counts[group];
             }
             rows[group] = Some(row);
         }
@@ -173,7 +169,7 @@ impl Decide for Admit {
             .into_iter()
             .map(|group| match &rows[group] {
                 None => Decision::stranger(Outcome::Unknown),
-                Some(row) => decision(row, limit_numbers[group], &mut taken),
+                Some(row) => decision(row, rules[group].limit_number, &mut taken),
             })
             .collect())
     }
@@ -181,8 +177,8 @@ impl Decide for Admit {
 
 /// Hands out the next place in the window: `taken` counts down to the window's last place of this batch.
 fn decision(row: &Row, limit_number: i16, taken: &mut HashMap<(Uuid, i16), i64>) -> Decision {
-    let Row { scope, limit, used_after, left_ms, .. } = row;
-    let mut outcome = Outcome::parse(&row.outcome).unwrap_or(Outcome::Unknown);
+    let Row { key, scope, limit, used_after, left_ms, .. } = row;
+    let mut outcome = row.outcome;
     let window = used_after.zip(taken.get_mut(&(*scope, limit_number))).map(|(used_after, left)| {
         *left -= 1;
         let left_ms = left_ms.unwrap_or(0).max(1);
@@ -191,7 +187,7 @@ fn decision(row: &Row, limit_number: i16, taken: &mut HashMap<(Uuid, i16), i64>)
     if window.is_some_and(|window| window.used > window.limit) {
         outcome = Outcome::RateLimited;
     }
-    Decision { outcome, key: Some(row.key.clone()), window, about: row.about.clone() }
+    Decision { outcome, key: Some(*key), window, about: row.about.clone() }
 }
 
 type RowSql = (
@@ -201,44 +197,19 @@ type RowSql = (
     sql::Int4,
     sql::Bool,
     sql::Text,
-    sql::Text,
-    sql::Text,
-    sql::Uuid,
-    sql::Int8,
+    sql::Nullable<sql::Int4>,
     sql::Nullable<sql::Int8>,
     sql::Nullable<sql::Int8>,
-    sql::Nullable<sql::Int8>,
-    sql::Nullable<sql::Text>,
-    sql::Nullable<sql::Array<sql::Text>>,
-    sql::Nullable<sql::Text>,
     sql::Nullable<sql::Text>,
 );
 
-type Columns = (
-    i64,
-    OrgId,
-    KeyId,
-    i32,
-    bool,
-    String,
-    String,
-    String,
-    Uuid,
-    i64,
-    Option<i64>,
-    Option<i64>,
-    Option<i64>,
-    Option<String>,
-    Option<Vec<String>>,
-    Option<String>,
-    Option<String>,
-);
+type Columns = (i64, OrgId, KeyId, i32, bool, String, Option<i32>, Option<i64>, Option<i64>, Option<String>);
 
 /// What the statement says about one group of asks.
 struct Row {
-    group: usize,
     key: KnownKey,
-    outcome: String,
+    outcome: Outcome,
+    /// For whom the limit counts.
     scope: Uuid,
     limit: i64,
     used_after: Option<i64>,
@@ -246,50 +217,42 @@ struct Row {
     about: Option<About>,
 }
 
-impl From<Columns> for Row {
-    fn from(columns: Columns) -> Self {
-        let (ord, organization, key, generation, stale, prefix, environment, outcome, scope, limit, used_after, left_ms, ..) = columns;
-        let (.., available, name, permissions, organization_slug, organization_name) = columns;
-        let about = available.zip(name).zip(permissions).zip(organization_slug).zip(organization_name);
-        Self {
-            group: ord as usize - 1,
-            key: KnownKey { organization, key, generation, prefix, environment, stale },
-            outcome,
-            scope,
-            limit,
+impl Row {
+    fn new(columns: Columns, rule: &Rule) -> Result<Self> {
+        let (_, organization, key, generation, stale, outcome, requests_per_minute, used_after, left_ms, about) = columns;
+        let about = about.map(|text| serde_json::from_str(&text)).transpose();
+        Ok(Self {
+            key: KnownKey { organization, key, generation, stale },
+            outcome: Outcome::parse(&outcome).unwrap_or(Outcome::Unknown),
+            scope: if rule.per_organization { organization.0 } else { key.0 },
+            limit: requests_per_minute.map_or(rule.quota, |minute| (i64::from(minute) * rule.window_s / 60).max(1)),
             used_after,
             left_ms,
-            about: about.map(|((((available, name), permissions), organization_slug), organization_name)| About {
-                name,
-                permissions,
-                organization_slug,
-                organization_name,
-                available,
-            }),
-        }
+            about: about.map_err(|e| Error::internal("reading what a key is", e))?,
+        })
     }
 }
 
 /// One constant text with arrays bound: prepared once a connection. `sql_query` would be planned anew each time.
 #[derive(Default)]
-struct Statement {
+struct Statement<'a> {
+    rules: Vec<&'a Rule>,
     digests: Vec<SecretDigest>,
-    permissions: Vec<String>,
+    permissions: Vec<&'a str>,
     limit_numbers: Vec<i16>,
     per_organization: Vec<bool>,
-    quotas: Vec<i64>,
     windows_s: Vec<i64>,
     describe: Vec<bool>,
     counts: Vec<i64>,
 }
 
-impl Statement {
-    fn push(&mut self, ask: &Ask) -> usize {
+impl<'a> Statement<'a> {
+    fn push(&mut self, ask: &'a Ask) -> usize {
+        self.rules.push(&ask.rule);
         self.digests.push(ask.digest);
-        self.permissions.push(ask.rule.permission.clone().unwrap_or_default());
+        self.permissions.push(ask.rule.permission.as_deref().unwrap_or_default());
         self.limit_numbers.push(ask.rule.limit_number);
         self.per_organization.push(ask.rule.per_organization);
-        self.quotas.push(ask.rule.quota);
         self.windows_s.push(ask.rule.window_s);
         self.describe.push(ask.rule.describe);
         self.counts.push(0);
@@ -297,18 +260,18 @@ impl Statement {
     }
 }
 
-impl QueryId for Statement {
-    type QueryId = Self;
+impl QueryId for Statement<'_> {
+    type QueryId = Statement<'static>;
     const HAS_STATIC_QUERY_ID: bool = true;
 }
 
-impl Query for Statement {
+impl Query for Statement<'_> {
     type SqlType = RowSql;
 }
 
-impl RunQueryDsl<PgConnection> for Statement {}
+impl RunQueryDsl<PgConnection> for Statement<'_> {}
 
-impl QueryFragment<Pg> for Statement {
+impl QueryFragment<Pg> for Statement<'_> {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
         out.push_sql("WITH ask AS (SELECT * FROM unnest(");
         out.push_bind_param::<sql::Array<sql::Binary>, _>(&self.digests)?;
@@ -319,14 +282,12 @@ impl QueryFragment<Pg> for Statement {
         out.push_sql(", ");
         out.push_bind_param::<sql::Array<sql::Bool>, _>(&self.per_organization)?;
         out.push_sql(", ");
-        out.push_bind_param::<sql::Array<sql::Int8>, _>(&self.quotas)?;
-        out.push_sql(", ");
         out.push_bind_param::<sql::Array<sql::Int8>, _>(&self.windows_s)?;
         out.push_sql(", ");
         out.push_bind_param::<sql::Array<sql::Bool>, _>(&self.describe)?;
         out.push_sql(", ");
         out.push_bind_param::<sql::Array<sql::Int8>, _>(&self.counts)?;
-        out.push_sql(") WITH ORDINALITY AS a (digest, permission, limit_number, per_organization, quota, window_s, describe, n, ord)\n");
+        out.push_sql(") WITH ORDINALITY AS a (digest, permission, limit_number, per_organization, window_s, describe, n, ord)\n");
         out.push_sql(include_str!("admit.sql"));
         Ok(())
     }

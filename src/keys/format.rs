@@ -76,17 +76,34 @@ fn checksum(random: &[u8]) -> String {
     digits.iter().collect()
 }
 
-/// The digest to look a key up by; none for a text that this profile can't have made. Neither allocates nor queries: it stands
-/// before every admission.
-pub fn parse(profile: &Profile, text: &str) -> Option<SecretDigest> {
+/// What a key's text tells by itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Parsed {
+    /// What to look it up by.
+    pub digest: SecretDigest,
+    /// What people see of it; see [`PlainKey::visible_prefix`].
+    pub prefix: String,
+    /// The environment that it was made for.
+    pub environment: String,
+}
+
+/// Reads a key's text; none for one that this profile can't have made. It stands before every admission and asks nobody.
+pub fn parse(profile: &Profile, text: &str) -> Option<Parsed> {
     let rest = text.strip_prefix(profile.keys.prefix.as_str())?.strip_prefix('_')?;
     let environments = &profile.keys.environments;
-    let body = if environments.is_empty() {
-        rest
+    let (environment, body) = if environments.is_empty() {
+        (profile.default_environment(), rest)
     } else {
-        environments.iter().find_map(|environment| rest.strip_prefix(environment.name.as_str())?.strip_prefix('_'))?
+        environments.iter().find_map(|environment| {
+            let name = environment.name.as_str();
+            Some((name, rest.strip_prefix(name)?.strip_prefix('_')?))
+        })?
     };
-    has_valid_checksum(body.as_bytes()).then(|| SecretDigest::of(text))
+    has_valid_checksum(body.as_bytes()).then(|| Parsed {
+        digest: SecretDigest::of(text),
+        prefix: text[..text.len() - RANDOM - CHECKSUM + VISIBLE].to_owned(),
+        environment: environment.to_owned(),
+    })
 }
 
 fn has_valid_checksum(body: &[u8]) -> bool {
@@ -114,7 +131,7 @@ mod tests {
         for (random, expected) in VECTORS {
             assert_eq!(checksum(random.as_bytes()), expected);
             let key = format!("lk_live_{random}{expected}");
-            assert_eq!(parse(&profile, &key), Some(SecretDigest::of(&key)));
+            assert_eq!(parse(&profile, &key).map(|parsed| parsed.digest), Some(SecretDigest::of(&key)));
         }
     }
 
@@ -125,7 +142,8 @@ mod tests {
             let key = PlainKey::generate(&profile, environment).expect("randomness");
             assert!(key.reveal().starts_with(&format!("lk_{environment}_")));
             assert_eq!(key.reveal().len(), 8 + 36);
-            assert_eq!(parse(&profile, key.reveal()), Some(key.digest()));
+            let expected = Parsed { digest: key.digest(), prefix: key.visible_prefix().into(), environment: environment.into() };
+            assert_eq!(parse(&profile, key.reveal()), Some(expected));
             assert_eq!(key.visible_prefix(), &key.reveal()[..12]);
             assert!(!format!("{key:?}").contains(key.visible_prefix()));
         }
@@ -137,7 +155,8 @@ mod tests {
         profile.keys.environments.clear();
         let key = PlainKey::generate(&profile, "live").expect("randomness");
         assert_eq!(key.reveal().len(), 3 + 36);
-        assert_eq!(parse(&profile, key.reveal()), Some(key.digest()));
+        let expected = Parsed { digest: key.digest(), prefix: key.visible_prefix().into(), environment: "live".into() };
+        assert_eq!(parse(&profile, key.reveal()), Some(expected));
         assert_eq!(key.visible_prefix().len(), 3 + 4);
     }
 

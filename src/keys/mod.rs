@@ -34,7 +34,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 pub use cut_over::{CutOver, OldUser, Quiet, cut_over};
-pub use format::{PlainKey, parse};
+pub use format::{Parsed, PlainKey, parse};
 pub use key::{Key, Status};
 pub use list::{Grace, KeyView, LastUse, Overview, all, find, list, overview};
 pub use receipts::{EndReason, Former, Receipt, Refused, former};

@@ -142,7 +142,7 @@ pub(super) async fn finish(
         generation: key.generation,
         // What a key could not have used, it has not used: only its own state counts as stale.
         stale: key.stale || matches!(decision.outcome, Outcome::Revoked | Outcome::Expired),
-        environment: key.environment,
+        environment: visit.environment.clone(),
         method: visit.method.clone(),
         path: visit.path.clone(),
         status: reply.status,

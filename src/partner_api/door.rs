@@ -32,6 +32,9 @@ pub(super) struct Visit {
     pub path: String,
     pub ip: Option<IpAddr>,
     pub user_agent: String,
+    /// What the text of its key tells; empty until it is read.
+    pub environment: String,
+    pub prefix: String,
 }
 
 impl Visit {
@@ -46,7 +49,17 @@ impl Visit {
             path: short(request.uri().path()),
             ip: request.peer_addr().map(|address| address.ip()),
             user_agent: agent.map(|text| short(&text)).unwrap_or_default(),
+            environment: String::new(),
+            prefix: String::new(),
         }
+    }
+
+    /// Reads the request's key, checked for format and checksum but not yet looked up.
+    pub fn digest(&mut self, request: &HttpRequest, profile: &Profile) -> Result<SecretDigest, Stranger> {
+        let text = key_text(request, profile)?;
+        let parsed = keys::parse(profile, &text).ok_or(Stranger::Refused(Outcome::Unknown))?;
+        (self.environment, self.prefix) = (parsed.environment, parsed.prefix);
+        Ok(parsed.digest)
     }
 
     pub fn address(&self) -> String {
@@ -67,12 +80,6 @@ pub(super) enum Stranger {
     Refused(Outcome),
     /// More than one credential came, and which one is meant is anyone's guess.
     Ambiguous,
-}
-
-/// The digest of the request's key, checked for format and checksum but not yet looked up.
-pub(super) fn digest(request: &HttpRequest, profile: &Profile) -> Result<SecretDigest, Stranger> {
-    let text = key_text(request, profile)?;
-    keys::parse(profile, &text).ok_or(Stranger::Refused(Outcome::Unknown))
 }
 
 fn key_text<'a>(request: &'a HttpRequest, profile: &Profile) -> Result<Cow<'a, str>, Stranger> {

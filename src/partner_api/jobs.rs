@@ -75,14 +75,14 @@ fn idempotency_key(request: &HttpRequest) -> Result<Option<String>, ClientError>
 fn creating(call: &Call<'_>, order: Order, idempotency: Idempotency) -> Result<Reply> {
     let kind = kind(call)?;
     let key = call.key;
-    let sandbox = call.profile().is_sandbox(&key.environment);
+    let sandbox = call.profile().is_sandbox(&call.visit.environment);
     let job = NewJob {
         id: JobId::new(call.visit.at),
         organization: key.organization,
         key: key.key,
         request_id: call.visit.id,
         kind: kind.kind.clone(),
-        environment: key.environment.clone(),
+        environment: call.visit.environment.clone(),
         sandbox,
         input: order.input,
         external_reference: order.external_reference,
@@ -94,7 +94,7 @@ fn creating(call: &Call<'_>, order: Order, idempotency: Idempotency) -> Result<R
     let answer = serde_json::to_string(&jobs::shape(kind, &job.to_job())).map_err(|e| Error::internal("writing JSON", e))?;
     Ok(Reply::creating(Creation {
         job,
-        actor: format!("Key {}…", key.prefix),
+        actor: format!("Key {}…", call.visit.prefix),
         idempotency,
         answer,
         status_without_credits: call.profile().refusals.credits.status,
@@ -122,5 +122,5 @@ async fn find(call: &Call<'_>) -> Result<Job> {
     let job = call.partner.site.db.run(move |conn| jobs::read(conn, organization, id)).await?;
     // A route that names a kind serves that one alone; a live key has no business with what a test key made, nor the reverse.
     let of_this_kind = call.way.job.as_ref().is_none_or(|kind| kind.kind == job.kind);
-    if of_this_kind && job.environment == call.key.environment { Ok(job) } else { Err(Error::NotFound) }
+    if of_this_kind && job.environment == call.visit.environment { Ok(job) } else { Err(Error::NotFound) }
 }

@@ -44,8 +44,8 @@ pub(super) fn read(call: &Call<'_>) -> Result<Reply> {
     Reply::ok(&KeyBody {
         key_id: call.key.key,
         name: &about.name,
-        prefix: &call.key.prefix,
-        environment: &call.key.environment,
+        prefix: &call.visit.prefix,
+        environment: &call.visit.environment,
         // Only an active key comes this far.
         status: "active",
         permissions: &about.permissions,

@@ -112,8 +112,8 @@ pub async fn not_found(request: HttpRequest, partner: web::Data<Partner>) -> Htt
 }
 
 async fn serve(way: &Way, request: &HttpRequest, payload: web::Payload, partner: &Partner) -> HttpResponse {
-    let visit = Visit::new(request);
-    let digest = match door::digest(request, partner.profile()) {
+    let mut visit = Visit::new(request);
+    let digest = match visit.digest(request, partner.profile()) {
         Ok(digest) => digest,
         Err(refused) => return door::stranger(partner, &visit, refused).await,
     };
@@ -121,7 +121,7 @@ async fn serve(way: &Way, request: &HttpRequest, payload: web::Payload, partner:
         Ok(decision) => decision,
         Err(error) => return answer::failed(partner, &visit, &error),
     };
-    let Some(key) = decision.key.clone() else {
+    let Some(key) = decision.key else {
         return door::stranger(partner, &visit, door::Stranger::Refused(Outcome::Unknown)).await;
     };
     let reply = if decision.outcome == Outcome::Accepted {
@@ -138,9 +138,9 @@ async fn serve(way: &Way, request: &HttpRequest, payload: web::Payload, partner:
 
 /// 404 and 405: told whoever asks, but kept in the history of a known key.
 async fn elsewhere(request: &HttpRequest, partner: &Partner, error: &ClientError) -> HttpResponse {
-    let visit = Visit::new(request);
+    let mut visit = Visit::new(request);
     let reply = Reply::error(partner.profile(), error);
-    let Ok(digest) = door::digest(request, partner.profile()) else {
+    let Ok(digest) = visit.digest(request, partner.profile()) else {
         return reply.into_response();
     };
     let ask = crate::admission::Ask { digest, rule: Arc::default() };
@@ -148,7 +148,7 @@ async fn elsewhere(request: &HttpRequest, partner: &Partner, error: &ClientError
         Err(error) => answer::failed(partner, &visit, &error),
         Ok(Decision { key: None, .. }) => reply.into_response(),
         Ok(decision @ Decision { key: Some(_), .. }) => {
-            let Some(key) = decision.key.clone() else { return reply.into_response() };
+            let Some(key) = decision.key else { return reply.into_response() };
             answer::finish(partner, &visit, None, &decision, key, reply).await
         }
     }

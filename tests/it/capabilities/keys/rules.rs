@@ -18,7 +18,7 @@ fn the_text_is_kept_nowhere() {
     let mut world = World::new();
     let (key, plain) = world.create();
     assert_eq!((key.generation, key.name.as_str(), key.prefix.as_str()), (1, "API key", &plain.reveal()[..12]));
-    let digest = keys::parse(&world.profile, plain.reveal()).expect("a key of ours");
+    let digest = keys::parse(&world.profile, plain.reveal()).expect("a key of ours").digest;
     let found: i64 =
         api_key_secrets::table.filter(api_key_secrets::digest.eq(digest)).count().get_result(&mut world.conn).expect("a count");
     assert_eq!(found, 1);
