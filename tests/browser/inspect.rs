@@ -50,6 +50,7 @@ impl Person {
                     save(self, &at);
                 }
                 self.fits(&at, window);
+                self.has_nothing_inline(&at);
                 self.is_accessible(&at);
             }
         }
@@ -67,11 +68,18 @@ impl Person {
         }
     }
 
+    /// No style and no script but in files.
+    fn has_nothing_inline(&self, at: &str) {
+        let script = "return [...document.querySelectorAll('*')].filter((e) => e.matches('[style], style, script:not([src])')
+            || [...e.attributes].some((a) => a.name.startsWith('on'))).map((e) => e.outerHTML.slice(0, 120))";
+        assert_eq!(self.ask(script, json!([])), json!([]), "{at}");
+    }
+
     fn is_accessible(&self, at: &str) {
         self.ask(&format!("if (!window.axe) {{ {AXE} }}"), json!([]));
         let script = "const found = await axe.run(document, { resultTypes: ['violations'] });
             return found.violations.map((v) => `${v.id}: ${v.help}\\n` + v.nodes.map((n) => `  ${n.html}\\n  ${n.failureSummary}`).join('\\n'));";
-        let found = self.driver.run_async(script).unwrap_or_else(|e| panic!("{at}: {}", e.message));
+        let found = self.driver.run_async(script).unwrap_or_else(|e| panic!("{at}: {}", e.0));
         let violations: Vec<&str> = found.as_array().unwrap_or_else(|| panic!("{at}: {found}")).iter().filter_map(|v| v.as_str()).collect();
         assert!(violations.is_empty(), "{at}:\n{}", violations.join("\n"));
     }
@@ -79,7 +87,8 @@ impl Person {
 
 /// Keeps a picture of the whole page in `target/screens`, and tells where.
 pub fn save(person: &Person, name: &str) -> String {
-    let shot = person.driver.post("goog/cdp/execute", json!({ "cmd": "Page.captureScreenshot", "params": { "captureBeyondViewport": true } }));
+    let shot =
+        person.driver.post("goog/cdp/execute", json!({ "cmd": "Page.captureScreenshot", "params": { "captureBeyondViewport": true } }));
     let Some(image) = shot.ok().and_then(|shot| STANDARD.decode(shot["data"].as_str()?).ok()) else { return "nowhere".into() };
     let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/screens");
     let file = dir.join(format!("{name}.png"));

@@ -58,7 +58,8 @@ async fn random_sequences_from_eight_connections_add_up() {
     for (org, told) in orgs.iter().zip(&told) {
         let sum = |number: &AtomicI64| number.load(Ordering::Relaxed);
         let (held, ended) = (sum(&told.held), sum(&told.settled) + sum(&told.released));
-        let expected = Balance { available: sum(&told.granted) - held + sum(&told.released), held: held - ended, settled: sum(&told.settled) };
+        let expected =
+            Balance { available: sum(&told.granted) - held + sum(&told.released), held: held - ended, settled: sum(&told.settled) };
         assert_eq!(credits::balance(conn, *org).unwrap(), expected);
     }
     assert!(refused.load(Ordering::Relaxed) > 0, "something was refused");

@@ -111,8 +111,7 @@ pub fn check_fields(answer: &Answer, limit: i64, window_s: i64) {
     assert_eq!(answer.header("ratelimit"), format!("\"default\";r={remaining};t={reset}"));
     if answer.status == 429 {
         assert_eq!((retry_after(answer), remaining), (reset, 0));
-        let body =
-            format!(r#"{{"detail":"Rate limit exceeded","code":"rate_limited","retry_after":{reset},"limit":{limit}}}"#);
+        let body = format!(r#"{{"detail":"Rate limit exceeded","code":"rate_limited","retry_after":{reset},"limit":{limit}}}"#);
         assert_eq!(answer.text(), body);
     } else {
         assert_eq!(answer.header("retry-after"), "");

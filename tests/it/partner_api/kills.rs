@@ -86,9 +86,7 @@ async fn buy(n: usize, key: &str, seen: &Seen) {
 
 async fn work(token: &str, seen: &Seen) {
     while !seen.over.get() {
-        let claim = insist(token, seen, |client| {
-            client.post("/worker/v1/claim").json(&json!({"kinds": ["analysis"], "wait_s": 0}))
-        });
+        let claim = insist(token, seen, |client| client.post("/worker/v1/claim").json(&json!({"kinds": ["analysis"], "wait_s": 0})));
         let claimed = claim.await;
         assert!(matches!(claimed.status, 200 | 204), "{}", claimed.text());
         if claimed.status == 204 {

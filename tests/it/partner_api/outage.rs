@@ -166,11 +166,9 @@ async fn while_away(origin: &str, profile: &Profile, browser: &Client, page: &st
     let good = key_text(profile, "live");
     let wrong = format!("{}{}", &good[..good.len() - 1], if good.ends_with('x') { 'y' } else { 'x' });
     let foreign = good.replacen("lk_", "xk_", 1);
-    for (key, status, body) in [
-        (Some(&wrong), 403, INVALID_KEY),
-        (Some(&foreign), 403, INVALID_KEY),
-        (None, 401, r#"{"detail":"API Key is missing"}"#),
-    ] {
+    for (key, status, body) in
+        [(Some(&wrong), 403, INVALID_KEY), (Some(&foreign), 403, INVALID_KEY), (None, 401, r#"{"detail":"API Key is missing"}"#)]
+    {
         let client = key.map_or_else(|| anon.clone(), |key| Client::bearer(origin, key));
         let answer = order(&client).send().await;
         assert_eq!((answer.status, answer.text()), (status, body), "{key:?}");

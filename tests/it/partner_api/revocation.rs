@@ -49,9 +49,7 @@ async fn a_suspended_organization_and_a_paused_key_pass_nowhere_either() {
 }
 
 /// Ends a key in mid-load and returns what was refused.
-async fn ended_under_load(
-    world: &World, servers: &[Server], mut end: impl FnMut(&Org, &Key) + Send + 'static,
-) -> Vec<Answer> {
+async fn ended_under_load(world: &World, servers: &[Server], mut end: impl FnMut(&Org, &Key) + Send + 'static) -> Vec<Answer> {
     let scene = world.make().org().requests_per_minute(PLENTY).key();
     let (org, key) = (scene.here().clone(), scene.a_key().clone());
     let clients = partners(servers, &key.text);
