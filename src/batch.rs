@@ -6,7 +6,7 @@
 //! batches follows the load.
 //!
 //! What goes wrong stays small. When the database is away everyone who waits is told so at once, and the thread reconnects in
-//! the background. When a batch fails for any other reason its asks are decided one by one, so that one bad ask can't
+//! the background. When it is there but silent, an ask waits for [`PATIENCE`] and is then taken back. When a batch fails for any other reason its asks are decided one by one, so that one bad ask can't
 //! fail its neighbours.
 
 use std::collections::VecDeque;
@@ -22,6 +22,8 @@ use crate::error::{Error, Result};
 
 /// Most asks in one batch.
 pub const MOST: usize = 512;
+/// How long an ask waits for its turn.
+pub const PATIENCE: Duration = Duration::from_secs(2);
 /// Between two tries to reconnect.
 const RECONNECT: Duration = Duration::from_millis(100);
 
@@ -31,6 +33,8 @@ pub trait Decide: Send + Sync + 'static {
     type Ask: Send + 'static;
     /// What is answered.
     type Answer: Send + 'static;
+    /// Whether it does no harm when an ask is decided after its asker was told that it was not.
+    const FORGETTABLE: bool = false;
 
     /// Prepares a fresh connection; session settings go here.
     ///
@@ -49,11 +53,14 @@ pub trait Decide: Send + Sync + 'static {
 }
 
 struct Waiting<D: Decide> {
+    /// Grows along the queue.
+    number: u64,
     ask: D::Ask,
     answer: oneshot::Sender<Result<D::Answer>>,
 }
 
 struct State<D: Decide> {
+    last_number: u64,
     waiting: VecDeque<Waiting<D>>,
     idle_threads: usize,
     stopping: bool,
@@ -86,6 +93,15 @@ impl<D: Decide> Queue<D> {
             state.idle_threads += 1;
             state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
             state.idle_threads -= 1;
+        }
+    }
+
+    /// Takes an ask back; false when a thread has it already.
+    fn withdraw(&self, number: u64) -> bool {
+        let mut state = self.lock();
+        match state.waiting.binary_search_by_key(&number, |waiting| waiting.number) {
+            Ok(place) => state.waiting.remove(place).is_some(),
+            Err(_) => false,
         }
     }
 }
@@ -128,7 +144,7 @@ impl<D: Decide> Batch<D> {
         name: &str, db: &Db, threads: usize, decider: D, observe: impl Fn(usize) + Send + Sync + 'static,
     ) -> Result<(Self, Threads<D>)> {
         let queue = Arc::new(Queue {
-            state: Mutex::new(State { waiting: VecDeque::new(), idle_threads: 0, stopping: false }),
+            state: Mutex::new(State { last_number: 0, waiting: VecDeque::new(), idle_threads: 0, stopping: false }),
             changed: Condvar::new(),
             decider,
             observe: Box::new(observe),
@@ -146,22 +162,32 @@ impl<D: Decide> Batch<D> {
 
     /// Asks and waits for the answer.
     ///
+    /// An ask that a thread has taken is waited for however long it takes, unless it is [`Decide::FORGETTABLE`]: only its end
+    /// tells what became of it.
+    ///
     /// # Errors
-    /// `Unavailable` when the database is away or the server stops; what the decision itself failed with.
+    /// `Unavailable` when the database is away or silent, or the server stops; what the decision itself failed with.
     pub async fn ask(&self, ask: D::Ask) -> Result<D::Answer> {
-        let (answer, answered) = oneshot::channel();
-        let wake = {
+        let (answer, mut answered) = oneshot::channel();
+        let (number, wake) = {
             let mut state = self.queue.lock();
             if state.stopping {
                 return Err(Error::Unavailable("stopping".into()));
             }
-            state.waiting.push_back(Waiting { ask, answer });
-            state.idle_threads > 0
+            state.last_number += 1;
+            let number = state.last_number;
+            state.waiting.push_back(Waiting { number, ask, answer });
+            (number, state.idle_threads > 0)
         };
         if wake {
             self.queue.changed.notify_one();
         }
-        answered.await.unwrap_or_else(|_| Err(Error::Unavailable("the deciding thread ended".into())))
+        let told = match tokio::time::timeout(PATIENCE, &mut answered).await {
+            Ok(told) => told,
+            Err(_) if self.queue.withdraw(number) || D::FORGETTABLE => return Err(Error::Unavailable("no answer in time".into())),
+            Err(_) => answered.await,
+        };
+        told.unwrap_or_else(|_| Err(Error::Unavailable("the deciding thread ended".into())))
     }
 }
 

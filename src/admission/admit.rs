@@ -134,6 +134,8 @@ pub struct Admit;
 impl Decide for Admit {
     type Ask = Ask;
     type Answer = Decision;
+    /// At worst a place in a window is taken by nobody.
+    const FORGETTABLE: bool = true;
 
     fn connected(&self, conn: &mut PgConnection) -> Result<()> {
         // The statement is the same for ever and its arrays are small: a plan made once is the right one.

@@ -16,6 +16,7 @@ use actix_web::rt::signal::unix::{SignalKind, signal};
 use actix_web::{App, HttpServer, web};
 
 pub use listener::Listener;
+pub use requests::identify;
 
 use crate::error::{Error, Result};
 use crate::metrics::Metrics;

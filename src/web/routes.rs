@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use actix_web::guard;
 use actix_web::http::Method;
-use actix_web::http::header::ACCEPT;
+use actix_web::http::header::{ACCEPT, AUTHORIZATION};
 use actix_web::middleware::{Compress, from_fn};
 use actix_web::{Route, web};
 
@@ -104,11 +104,15 @@ pub fn configure(config: &mut web::ServiceConfig, site: &Site) {
     config.service(rest.wrap(session::middleware(site)).wrap(from_fn(edge::edge)).wrap(Compress::default()));
 }
 
-/// Serves a page for every address that is nobody's, to those who would rather have a page. Call it after all other edges.
+/// Serves a page for every address that is nobody's, to those who would rather have a page and bring no API key: programs are
+/// told in JSON, and in their key's history, whatever they accept. Call it after all other edges.
 pub fn configure_rest(config: &mut web::ServiceConfig, site: &Site) {
-    let wants_page = |context: &guard::GuardContext<'_>| {
-        let accept = context.head().headers().get(ACCEPT).and_then(|value| value.to_str().ok());
-        accept.is_some_and(|accept| accept.contains("text/html"))
+    let profile = site.profile.clone();
+    let wants_page = move |context: &guard::GuardContext<'_>| {
+        let headers = context.head().headers();
+        let accept = headers.get(ACCEPT).and_then(|value| value.to_str().ok());
+        let has_key = headers.contains_key(AUTHORIZATION) || profile.api.key_headers.iter().any(|name| headers.contains_key(name.as_str()));
+        !has_key && accept.is_some_and(|accept| accept.contains("text/html"))
     };
     let rest = web::resource("/{rest:.*}").guard(guard::fn_guard(wants_page)).to(async || Answer::Err(WebError(Error::NotFound)));
     config.service(rest.wrap(session::middleware(site)).wrap(from_fn(edge::edge)).wrap(Compress::default()));

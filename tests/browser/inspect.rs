@@ -57,8 +57,11 @@ impl Person {
         self.look_through(Window::Wide);
     }
 
-    /// Nothing is wider than the window.
+    /// Nothing is wider than the window, and no table than its card.
     pub fn fits(&self, at: &str, window: Window) {
+        let clipped = "return [...document.querySelectorAll('table')].filter((t) => t.getBoundingClientRect().right > t.parentElement.getBoundingClientRect().right)
+            .map((t) => t.rows[0].textContent)";
+        assert_eq!(self.ask(clipped, json!([])), json!([]), "{at}: a table wider than its card");
         let wide = self.ask("return document.scrollingElement.scrollWidth", json!([])).as_u64().unwrap();
         let culprits = "return [...document.body.querySelectorAll('*')].filter((e) => e.getBoundingClientRect().right > arguments[0] + 1)
             .slice(0, 8).map((e) => `${e.tagName} ${e.className} ${e.textContent.trim().slice(0, 30)}`).join('\\n')";

@@ -1,54 +1,13 @@
 //! Without DATABASE_URL: the private cluster, its sharing, the demo, the end.
 
-use std::io::{BufRead as _, BufReader};
 use std::os::unix::fs::PermissionsExt as _;
-use std::process::{Child, ChildStdout, Command, Stdio};
 
 use diesel::RunQueryDsl as _;
 use serde_json::Value;
 
+use super::serving::Serving;
 use super::{Cli, Run};
 use crate::support::Client;
-
-/// `serve` or `demo` in a process of its own.
-struct Serving {
-    process: Child,
-    out: BufReader<ChildStdout>,
-}
-
-impl Serving {
-    fn start(cli: &Cli, command: &str) -> Self {
-        let mut process =
-            cli.command(&[command, "--listen", "127.0.0.1:0"]).env("LATCHKEY_LOG", "warn").stdout(Stdio::piped()).spawn().unwrap();
-        let out = BufReader::new(process.stdout.take().unwrap());
-        Self { process, out }
-    }
-
-    /// What it says, up to and with the line that has `word`.
-    fn until(&mut self, word: &str) -> String {
-        let mut said = String::new();
-        loop {
-            let start = said.len();
-            assert_ne!(self.out.read_line(&mut said).unwrap(), 0, "it ended, having said: {said}");
-            if said[start..].contains(word) {
-                return said;
-            }
-        }
-    }
-
-    /// SIGTERM, and the exit status.
-    fn stop(mut self) -> Option<i32> {
-        Command::new("kill").arg(self.process.id().to_string()).status().unwrap();
-        self.process.wait().unwrap().code()
-    }
-}
-
-impl Drop for Serving {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
 
 #[test]
 fn commands_share_the_running_cluster_and_a_second_serve_is_refused() {

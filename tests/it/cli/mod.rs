@@ -3,6 +3,8 @@
 mod commands;
 mod doctor;
 mod embedded;
+mod log;
+mod serving;
 mod settings;
 
 use std::io::Write as _;

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use actix_web::rt::time::sleep;
 use actix_web::web::block;
+use diesel::connection::SimpleConnection;
 use diesel::{Connection, PgConnection};
 use futures_util::future::{join, join_all};
 use latchkey::db::Db;
@@ -58,6 +59,33 @@ impl Ground {
     fn kill(&self) {
         let pid = std::fs::read_to_string(self.0.join("data/postgres/postmaster.pid")).unwrap();
         assert!(Command::new("kill").args(["-9", pid.lines().next().unwrap()]).status().unwrap().success());
+    }
+}
+
+/// Every process of a server, stopped; goes on when dropped, whatever happened.
+struct Silence(Vec<String>);
+
+impl Ground {
+    fn silence(&self) -> Silence {
+        let file = std::fs::read_to_string(self.0.join("data/postgres/postmaster.pid")).unwrap();
+        let parent = file.lines().next().unwrap();
+        let children = Command::new("ps").args(["-o", "pid=", "--ppid", parent]).output().unwrap().stdout;
+        let children = String::from_utf8(children).unwrap();
+        let silence = Silence([parent].into_iter().chain(children.split_whitespace()).map(ToOwned::to_owned).collect());
+        silence.signal("-STOP");
+        silence
+    }
+}
+
+impl Silence {
+    fn signal(&self, name: &str) {
+        let _ = Command::new("kill").arg(name).args(&self.0).status();
+    }
+}
+
+impl Drop for Silence {
+    fn drop(&mut self) {
+        self.signal("-CONT");
     }
 }
 
@@ -199,4 +227,70 @@ async fn until(event: impl Fn() -> bool) {
         assert!(start.elapsed() < Duration::from_secs(40), "it never happened");
         sleep(Duration::from_millis(2)).await;
     }
+}
+
+/// Worse than gone: PostgreSQL takes connections and says nothing.
+#[actix_web::test]
+async fn a_silent_postgresql_is_told_too() {
+    let ground = Ground::new();
+    let cluster = ground.open().await;
+    let url = cluster.url();
+    Db::new(&url, 1).migrate().unwrap();
+    let profile = std::sync::Arc::new(Profile::load("analysis").unwrap());
+    let scene = Make::new(PgConnection::establish(&url).unwrap(), profile).org().requests_per_minute(PLENTY).credits(CREDITS).key();
+    let (org, key) = (scene.here().id, scene.a_key().text.clone());
+    drop(scene);
+    let mut server = Server::start_at(&url, &[("LATCHKEY_LOG", "off")], Stdio::inherit()).await;
+    let partner = Client::bearer(&server.origin(), &key);
+    assert_eq!(order(&partner).send().await.status, 202);
+    let silence = ground.silence();
+    for _ in 0..2 {
+        let start = Instant::now();
+        let told = super::at_once(20, std::slice::from_ref(&partner), order).await;
+        assert!(start.elapsed() < LONGEST + Duration::from_secs(1), "{:?}", start.elapsed());
+        for answer in told {
+            assert_eq!((answer.status, answer.header("retry-after")), (503, "1"), "{answer:?}");
+        }
+    }
+    drop(silence);
+    let back_at = Instant::now();
+    while order(&partner).send().await.status != 202 {
+        assert!(back_at.elapsed() < LONGEST);
+        sleep(Duration::from_millis(5)).await;
+    }
+    // None of those who were told that it was not done is done now.
+    let mut conn = PgConnection::establish(&url).unwrap();
+    assert_eq!(number(&mut conn, "SELECT count(*) FROM jobs"), 2);
+    assert_eq!(balance(&mut conn, org), (CREDITS - 2, 0, 2));
+    assert!(server.terminate());
+    drop(conn);
+    cluster.close().unwrap();
+}
+
+/// 503 means that nothing was done: an order that is being written is waited for, those behind it are taken back.
+#[actix_web::test]
+async fn an_order_that_is_being_written_is_waited_for() {
+    let world = super::World::new(&[]);
+    let server = world.server().await;
+    let scene = world.make().org().credits(10).key();
+    let (org, partner) = (scene.here().id, Client::bearer(&server.origin(), &scene.a_key().text));
+    let (mut holder, mut conn) = (world.database.conn(), world.database.conn());
+    holder.batch_execute("BEGIN; SELECT * FROM credit_balances FOR UPDATE").unwrap();
+    let first = actix_web::rt::spawn(order(&partner).send());
+    let blocked = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    while number(&mut conn, blocked) == 0 {
+        sleep(Duration::from_millis(5)).await;
+    }
+    let start = Instant::now();
+    let behind = super::at_once(5, std::slice::from_ref(&partner), order).await;
+    assert!(behind.iter().all(|answer| answer.status == 503 && answer.header("retry-after") == "1"));
+    assert!(start.elapsed() < LONGEST + Duration::from_secs(1), "{:?}", start.elapsed());
+    holder.batch_execute("COMMIT").unwrap();
+    let first = first.await.unwrap();
+    assert_eq!(first.status, 202);
+    assert_eq!(order(&partner).send().await.status, 202);
+    assert_eq!(number(&mut conn, "SELECT count(*) FROM jobs"), 2);
+    assert_eq!(number(&mut conn, "SELECT count(*) FROM requests"), 2);
+    assert_eq!(balance(&mut conn, org), (8, 0, 2));
+    assert_in_history(&mut conn, [&first]);
 }
