@@ -81,6 +81,7 @@ impl Person {
     fn is_accessible(&self, at: &str) {
         self.ask(&format!("if (!window.axe) {{ {AXE} }}"), json!([]));
         let script = "const found = await axe.run(document, { resultTypes: ['violations'] });
+            if (!found.passes.length) return 'axe looked at nothing';
             return found.violations.map((v) => `${v.id}: ${v.help}\\n` + v.nodes.map((n) => `  ${n.html}\\n  ${n.failureSummary}`).join('\\n'));";
         let found = self.driver.run_async(script).unwrap_or_else(|e| panic!("{at}: {}", e.0));
         let violations: Vec<&str> = found.as_array().unwrap_or_else(|| panic!("{at}: {found}")).iter().filter_map(|v| v.as_str()).collect();
