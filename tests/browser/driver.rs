@@ -22,14 +22,13 @@ pub struct Setup {
     pub no_script: bool,
     /// Keeps a log of what goes over the network.
     pub measured: bool,
+    /// Answers the question before leaving a page; otherwise the driver leaves without a word.
+    pub asked: bool,
 }
 
-/// A command that failed: `error` is a word of the protocol.
+/// A command that failed, and why.
 #[derive(Debug)]
-pub struct Failed {
-    pub error: String,
-    pub message: String,
-}
+pub struct Failed(pub String);
 
 /// A browser. Closed when dropped, with its driver.
 pub struct Driver {
@@ -72,7 +71,7 @@ impl Driver {
         let runtime = runtime.clone();
         let http = runtime.block_on(async { Client::new(&origin) });
         let mut driver = Self { runtime, http, session: String::new(), process, _output: output, profile };
-        let answer = driver.call("/session", &driver.capabilities(setup)).unwrap_or_else(|e| panic!("no browser: {}", e.message));
+        let answer = driver.call("/session", &driver.capabilities(setup)).unwrap_or_else(|e| panic!("no browser: {}", e.0));
         driver.session = format!("/session/{}", answer["sessionId"].as_str().expect("a session"));
         driver
     }
@@ -97,16 +96,18 @@ impl Driver {
         if setup.measured {
             logs["performance"] = json!("ALL");
         }
-        // A person answers the question before leaving; the driver would answer it by itself.
-        let prompts = json!({ "beforeUnload": "ignore", "default": "ignore" });
-        json!({ "capabilities": { "alwaysMatch": {
-            "browserName": "chrome", "goog:chromeOptions": options, "goog:loggingPrefs": logs, "unhandledPromptBehavior": prompts,
-        } } })
+        let mut wanted = json!({ "browserName": "chrome", "goog:chromeOptions": options, "goog:loggingPrefs": logs });
+        if setup.asked {
+            // Honoured in sessions that could be spoken to by WebSocket too, and only there.
+            wanted["webSocketUrl"] = json!(true);
+            wanted["unhandledPromptBehavior"] = json!({ "beforeUnload": "ignore" });
+        }
+        json!({ "capabilities": { "alwaysMatch": wanted } })
     }
 
     fn call(&self, path: &str, body: &Value) -> Result<Value, Failed> {
         let answer = self.runtime.block_on(self.http.post(path).json(body).try_send());
-        read(answer.map_err(|why| Failed { error: "no answer".into(), message: why })?.json())
+        read(answer.map_err(|why| Failed(format!("no answer: {why}")))?.json())
     }
 
     /// A command of the session that is a POST.
@@ -118,7 +119,7 @@ impl Driver {
     pub fn get(&self, command: &str) -> Result<Value, Failed> {
         let request = self.http.get(&format!("{}/{command}", self.session));
         let answer = self.runtime.block_on(request.try_send());
-        read(answer.map_err(|why| Failed { error: "no answer".into(), message: why })?.json())
+        read(answer.map_err(|why| Failed(format!("no answer: {why}")))?.json())
     }
 
     /// Runs a function's body in the page, whatever the page's own policy, and returns what it returns.
@@ -136,7 +137,7 @@ impl Driver {
     /// A command of the Chrome DevTools Protocol.
     pub fn devtools(&self, command: &str, parameters: Value) -> Value {
         let asked = self.post("goog/cdp/execute", json!({ "cmd": command, "params": parameters }));
-        asked.unwrap_or_else(|e| panic!("{command}: {}", e.message))
+        asked.unwrap_or_else(|e| panic!("{command}: {}", e.0))
     }
 
     pub fn click(&self, element: &Element) -> Result<Value, Failed> {
@@ -179,7 +180,7 @@ impl Drop for Driver {
 fn read(answer: Value) -> Result<Value, Failed> {
     let value = answer["value"].clone();
     match value["error"].as_str() {
-        Some(error) => Err(Failed { error: error.into(), message: value["message"].as_str().unwrap_or_default().into() }),
+        Some(error) => Err(Failed(format!("{error}: {}", value["message"].as_str().unwrap_or_default()))),
         None => Ok(value),
     }
 }

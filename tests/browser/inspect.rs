@@ -50,14 +50,18 @@ impl Person {
                     save(self, &at);
                 }
                 self.fits(&at, window);
+                self.has_nothing_inline(&at);
                 self.is_accessible(&at);
             }
         }
         self.look_through(Window::Wide);
     }
 
-    /// Nothing is wider than the window.
+    /// Nothing is wider than the window, and no table than its card.
     pub fn fits(&self, at: &str, window: Window) {
+        let clipped = "return [...document.querySelectorAll('table')].filter((t) => t.getBoundingClientRect().right > t.parentElement.getBoundingClientRect().right)
+            .map((t) => t.rows[0].textContent)";
+        assert_eq!(self.ask(clipped, json!([])), json!([]), "{at}: a table wider than its card");
         let wide = self.ask("return document.scrollingElement.scrollWidth", json!([])).as_u64().unwrap();
         let culprits = "return [...document.body.querySelectorAll('*')].filter((e) => e.getBoundingClientRect().right > arguments[0] + 1)
             .slice(0, 8).map((e) => `${e.tagName} ${e.className} ${e.textContent.trim().slice(0, 30)}`).join('\\n')";
@@ -67,11 +71,19 @@ impl Person {
         }
     }
 
+    /// No style and no script but in files.
+    fn has_nothing_inline(&self, at: &str) {
+        let script = "return [...document.querySelectorAll('*')].filter((e) => e.matches('[style], style, script:not([src])')
+            || [...e.attributes].some((a) => a.name.startsWith('on'))).map((e) => e.outerHTML.slice(0, 120))";
+        assert_eq!(self.ask(script, json!([])), json!([]), "{at}");
+    }
+
     fn is_accessible(&self, at: &str) {
         self.ask(&format!("if (!window.axe) {{ {AXE} }}"), json!([]));
         let script = "const found = await axe.run(document, { resultTypes: ['violations'] });
+            if (!found.passes.length) return 'axe looked at nothing';
             return found.violations.map((v) => `${v.id}: ${v.help}\\n` + v.nodes.map((n) => `  ${n.html}\\n  ${n.failureSummary}`).join('\\n'));";
-        let found = self.driver.run_async(script).unwrap_or_else(|e| panic!("{at}: {}", e.message));
+        let found = self.driver.run_async(script).unwrap_or_else(|e| panic!("{at}: {}", e.0));
         let violations: Vec<&str> = found.as_array().unwrap_or_else(|| panic!("{at}: {found}")).iter().filter_map(|v| v.as_str()).collect();
         assert!(violations.is_empty(), "{at}:\n{}", violations.join("\n"));
     }

@@ -1,7 +1,6 @@
 //! A person at a browser, who finds things by what they are called, and waits for what should come instead of a while.
 
 use std::cell::RefCell;
-use std::fmt::Debug;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -35,17 +34,17 @@ impl Person {
         self.fill("Email", &user.email);
         self.fill("Password", &user.password);
         self.click("Sign in");
-        self.see("Base URL");
+        self.see("account of");
     }
 
     /// Types an address.
     pub fn open(&self, path: &str) {
         let url = format!("{}{path}", self.origin);
-        self.driver.post("url", json!({ "url": url })).unwrap_or_else(|e| self.give_up(&format!("{path}: {}", e.message)));
+        self.driver.post("url", json!({ "url": url })).unwrap_or_else(|e| self.give_up(&format!("{path}: {}", e.0)));
     }
 
     pub fn reload(&self) {
-        self.driver.post("refresh", json!({})).unwrap_or_else(|e| self.give_up(&e.message));
+        self.driver.post("refresh", json!({})).unwrap_or_else(|e| self.give_up(&e.0));
     }
 
     /// Clicks the one visible button or link of this accessible name; a name that ends in `…` is the start of it.
@@ -91,7 +90,7 @@ impl Person {
         };
         let strokes = json!([{ "type": "keyDown", "value": code }, { "type": "keyUp", "value": code }]);
         let keyboard = json!({ "actions": [{ "type": "key", "id": "keyboard", "actions": strokes }] });
-        self.driver.post("actions", keyboard).unwrap_or_else(|e| self.give_up(&e.message));
+        self.driver.post("actions", keyboard).unwrap_or_else(|e| self.give_up(&e.0));
     }
 
     /// Waits until the page says so.
@@ -145,7 +144,7 @@ impl Person {
 
     /// Path and query of the address.
     pub fn path(&self) -> String {
-        let url = self.driver.get("url").unwrap_or_else(|e| self.give_up(&e.message));
+        let url = self.driver.get("url").unwrap_or_else(|e| self.give_up(&e.0));
         url.as_str().unwrap().strip_prefix(&self.origin).expect("a page of ours").to_owned()
     }
 
@@ -175,7 +174,7 @@ impl Person {
 
     /// Asks the page itself.
     pub fn ask(&self, script: &str, arguments: Value) -> Value {
-        self.driver.run(script, arguments).unwrap_or_else(|e| self.give_up(&format!("{script}: {}", e.message)))
+        self.driver.run(script, arguments).unwrap_or_else(|e| self.give_up(&format!("{script}: {}", e.0)))
     }
 
     /// Tries until it works, and tells what was waited for when it never does.
@@ -184,7 +183,7 @@ impl Person {
         loop {
             match attempt() {
                 Ok(found) => return found,
-                Err(failed) if Instant::now() > deadline => self.give_up(&format!("no {what}: {}", failed.message)),
+                Err(failed) if Instant::now() > deadline => self.give_up(&format!("no {what}: {}", failed.0)),
                 Err(_) => std::thread::sleep(Duration::from_millis(30)),
             }
         }
@@ -204,7 +203,7 @@ impl Person {
         match named.len() {
             1 => Ok(named.remove(0)),
             0 => Err(not_yet()),
-            n => Err(Failed { error: "ambiguous".into(), message: format!("{n} of them") }),
+            n => Err(Failed(format!("{n} of them"))),
         }
     }
 
@@ -216,7 +215,7 @@ impl Person {
     fn give_up(&self, why: &str) -> ! {
         let file = crate::inspect::save(self, &format!("failed-{}", std::thread::current().name().unwrap_or("test").replace("::", "-")));
         let path = self.driver.get("url").map(|url| url.to_string()).unwrap_or_default();
-        panic!("{why}\nat {path}, screen in {file}, which says:\n{}", self.words().unwrap_or_else(|e| e.message));
+        panic!("{why}\nat {path}, screen in {file}, which says:\n{}", self.words().unwrap_or_else(|e| e.0));
     }
 
     /// What the console complained of so far. A page that is refused on purpose is no complaint; a file of ours that fails is.
@@ -242,6 +241,7 @@ impl Drop for Person {
     }
 }
 
-fn not_yet() -> Failed {
-    Failed { error: "not yet".into(), message: "not there".into() }
+/// Worth another try.
+pub fn not_yet() -> Failed {
+    Failed("not there".into())
 }

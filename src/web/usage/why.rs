@@ -177,7 +177,7 @@ fn credits_short(detail: &Option<Value>, available: i64) -> Told {
         fact("Then", format!("{} available", grouped(then)), ""),
         fact("Now", format!("{} available", grouped(available)), ""),
     ];
-    ("the credits", format!("It needed {} and {} were available.", grouped(required), grouped(then)), facts)
+    ("the credit balance", format!("It needed {} and {} were available.", grouped(required), grouped(then)), facts)
 }
 
 fn lacking(detail: &Option<Value>, key: &Key) -> Told {

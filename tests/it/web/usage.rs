@@ -26,12 +26,12 @@ async fn the_history_tells_every_request_and_why() {
     let id = history.text().split("data-request-id=\"").nth(1).unwrap().split('"').next().unwrap().to_owned();
     let why = part(&browser, &format!("{usage}?status=4xx&open={id}")).await;
     assert!(why.text().trim_start().starts_with("<tbody"));
-    for words in ["Why: refused by the credits", "1 available", "0 available", "<li class=\"refused\">", "402 in "] {
+    for words in ["Why: refused by the credit balance", "1 available", "0 available", "<li class=\"refused\">", "402 in "] {
         assert!(why.text().contains(words), "{words}: {}", why.text());
     }
     assert!(!part(&browser, &format!("{usage}?status=4xx&row={id}")).await.text().contains("Why: refused"));
     let whole = browser.get(&format!("{usage}?open={id}")).send().await;
-    assert!(whole.text().starts_with("<!doctype html>") && whole.text().contains("Why: refused by the credits"));
+    assert!(whole.text().starts_with("<!doctype html>") && whole.text().contains("Why: refused by the credit balance"));
     assert!(part(&browser, &format!("{usage}?status=5xx")).await.text().contains("No requests match"));
 }
 
