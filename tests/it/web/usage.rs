@@ -78,7 +78,10 @@ async fn nonsense_and_other_tenants_are_refused() {
 async fn the_limit_that_refused_is_the_one_that_is_told() {
     let app = App::with_changes(&[
         ("[[limits]]\nname", "[[limits]]\nname = \"creation\"\nscope = \"key\"\nrequests = 1\nwindow = \"1m\"\n\n[[limits]]\nname"),
-        ("path = \"/credits\"\naction = \"credits.read\"\nlimit = \"default\"", "path = \"/credits\"\naction = \"credits.read\"\nlimit = \"creation\""),
+        (
+            "path = \"/credits\"\naction = \"credits.read\"\nlimit = \"default\"",
+            "path = \"/credits\"\naction = \"credits.read\"\nlimit = \"creation\"",
+        ),
         ("requests = 60", "requests = 2"),
     ]);
     let make = app.make().org().admin().key();
