@@ -65,6 +65,16 @@ impl Error {
         Self::Internal(format!("{doing}: {error}"))
     }
 
+    /// Names a field as the asker knows it, where another capability called it something else.
+    pub fn on_field(mut self, name: &str, known_as: &'static str) -> Self {
+        if let Self::Invalid(fields) = &mut self {
+            for field in fields.iter_mut().filter(|field| field.field == name) {
+                field.field = known_as.into();
+            }
+        }
+        self
+    }
+
     /// Turns the breach of a named constraint into what it means to the reader; leaves every other error alone.
     pub fn on_constraint(self, constraint: &str, meaning: impl FnOnce() -> Error) -> Self {
         match &self {

@@ -42,6 +42,7 @@
   const steps = [[60, 's', 'second'], [60, 'min', 'minute'], [24, 'h', 'hour']];
   function relative(time, now) {
     let n = Math.max(0, Math.floor((now - Date.parse(time.dateTime)) / 1000));
+    if (n === 0) return 'just now';
     for (const [size, short, long] of steps) {
       if (n < size) return time.dataset.relative === 'long' ? `${n} ${long}${n === 1 ? '' : 's'} ago` : `${n} ${short} ago`;
       n = Math.floor(n / size);
@@ -61,7 +62,8 @@
       }
     }
     const offset = -new Date().getTimezoneOffset(), to = $('[data-zone]');
-    if (to && offset) to.textContent = `You are at UTC${offset < 0 ? '−' : '+'}${Math.abs(offset) / 60}; point at a time to see yours`;
+    const clock = `${Math.floor(Math.abs(offset) / 60)}:${String(Math.abs(offset) % 60).padStart(2, '0')}`;
+    if (to && offset) to.textContent = `You are at UTC${offset < 0 ? '−' : '+'}${clock}; point at a time to see yours`;
   }
   setInterval(tellTime, 15000);
 

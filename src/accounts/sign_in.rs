@@ -100,12 +100,13 @@ pub fn finish_sign_in(conn: &mut PgConnection, now: OffsetDateTime, verified: Ve
             Ok(Err(Error::Unauthenticated))
         }
         None => {
-            let actor = Actor::person(None, attempt.email.clone(), address.into(), user_agent.into());
+            let label = unknown_account(&attempt.email);
+            let actor = Actor::person(None, label.clone(), address.into(), user_agent.into());
             let event = audit::Event {
                 organization: None,
                 action: "session.refused",
                 target_id: String::new(),
-                target_label: attempt.email,
+                target_label: label,
                 before: Value::Null,
                 after: Value::Null,
             };
@@ -125,6 +126,16 @@ pub fn forget_old(conn: &mut PgConnection, now: OffsetDateTime) -> Result<usize>
     let sessions = diesel::delete(sessions::table.filter(ended)).execute(conn)?;
     let links = diesel::delete(invitations::table.filter(invitations::expires_at.le(now))).execute(conn)?;
     Ok(throttles + sessions + links)
+}
+
+/// What the audit log, which forgets nothing, keeps of an address that has no account: a password may have been typed in its place.
+fn unknown_account(typed: &str) -> String {
+    let is_label = |label: &str| !label.is_empty() && label.chars().all(|c| c.is_alphanumeric() || c == '-');
+    let is_domain = |domain: &&str| domain.contains('.') && domain.split('.').all(is_label);
+    match typed.rsplit_once('@').map(|(_, domain)| domain).filter(is_domain) {
+        Some(domain) => format!("unknown account at {domain}"),
+        None => "unknown account".into(),
+    }
 }
 
 #[derive(QueryableByName)]

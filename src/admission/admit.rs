@@ -20,7 +20,9 @@ use crate::secret::SecretDigest;
 pub struct Rule {
     /// The permission it needs.
     pub permission: Option<String>,
-    /// Number of the limit in the profile, from 1; 0 is not limited.
+    /// Name of the limit in the profile; empty is not limited.
+    pub limit_name: String,
+    /// Its number there, from 1; 0 is not limited.
     pub limit_number: i16,
     /// Whether the limit counts for the whole organization.
     pub per_organization: bool,
@@ -40,6 +42,7 @@ impl Rule {
             Some((number, limit)) => Self {
                 describe: false,
                 permission,
+                limit_name: limit.name.clone(),
                 limit_number: number,
                 per_organization: limit.scope == Scope::Organization,
                 quota: i64::from(limit.requests),

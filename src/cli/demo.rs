@@ -15,7 +15,7 @@ use crate::error::{Error, Result};
 use crate::ids::OrgId;
 use crate::keys::{self, NewKey, PlainKey};
 use crate::orgs;
-use crate::profile::{Action, Profile};
+use crate::profile::{Example, Profile};
 use crate::site::Site;
 
 const CREDITS: i64 = 1_000;
@@ -50,24 +50,10 @@ fn introduce(site: &Site, key: &PlainKey) {
     for (email, password, what) in [ADMIN, MEMBER, SUPPORT, OPERATOR] {
         say(format!("  {email:<26} password {password:<18} {what}"));
     }
-    if let Some(curl) = curl(site, key) {
-        say(format!("\nCall the API as Globex, with a key made just now (the one of the last start is revoked):\n\n{curl}\n"));
-    }
+    let example = Example::of(&site.profile, &site.public_url, &site.profile.permissions.list);
+    let curl = example.lines(key.reveal());
+    say(format!("\nCall the API as Globex, with a key made just now (the one of the last start is revoked):\n\n  {curl}\n"));
     say("The demo worker finishes the job in a few seconds. Ctrl-C stops everything.");
-}
-
-/// A request that makes a job.
-fn curl(site: &Site, key: &PlainKey) -> Option<String> {
-    let route = site.profile.route_for(Action::JobsCreate)?;
-    let job = site.profile.job_kind(route.job.as_deref()?)?;
-    Some(format!(
-        "  curl -X {} {}{} \\\n    -H 'Authorization: Bearer {}' \\\n    -H 'Content-Type: application/json' \\\n    -d '{{\"input\":{}}}'",
-        route.method.as_str(),
-        site.public_url,
-        site.profile.full_path(route),
-        key.reveal(),
-        job.example_input,
-    ))
 }
 
 /// Makes what is missing.

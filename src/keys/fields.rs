@@ -20,6 +20,13 @@ pub(super) struct Details {
     pub(super) expires_at: Option<OffsetDateTime>,
 }
 
+impl Key {
+    /// Whether its name tells it from others: where an organization has but one key, nobody has to give it a name.
+    pub fn has_own_name(&self, profile: &Profile) -> bool {
+        profile.keys.max_active != 1 || self.name != ONLY_NAME
+    }
+}
+
 impl Details {
     pub(super) fn check(
         profile: &Profile, now: OffsetDateTime, name: &str, permissions: &[String], expires_at: Option<OffsetDateTime>,

@@ -98,7 +98,7 @@ impl Key {
 /// Generation, visible prefix and making of a secret.
 pub(super) type Secret = (i32, String, OffsetDateTime);
 
-#[derive(Queryable, Selectable)]
+#[derive(Queryable, QueryableByName, Selectable)]
 #[diesel(table_name = api_keys, check_for_backend(diesel::pg::Pg))]
 pub(super) struct KeyRow {
     pub(super) id: KeyId,

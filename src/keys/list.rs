@@ -70,28 +70,8 @@ pub struct LastUse {
 
 #[derive(QueryableByName)]
 struct Row {
-    #[diesel(sql_type = SqlUuid)]
-    id: KeyId,
-    #[diesel(sql_type = SqlUuid)]
-    organization_id: OrgId,
-    #[diesel(sql_type = Text)]
-    name: String,
-    #[diesel(sql_type = Text)]
-    environment: String,
-    #[diesel(sql_type = Array<Text>)]
-    permissions: Vec<String>,
-    #[diesel(sql_type = Timestamptz)]
-    created_at: OffsetDateTime,
-    #[diesel(sql_type = Text)]
-    created_by: String,
-    #[diesel(sql_type = Nullable<Timestamptz>)]
-    expires_at: Option<OffsetDateTime>,
-    #[diesel(sql_type = Nullable<Timestamptz>)]
-    deactivated_at: Option<OffsetDateTime>,
-    #[diesel(sql_type = Nullable<Timestamptz>)]
-    revoked_at: Option<OffsetDateTime>,
-    #[diesel(sql_type = Nullable<Text>)]
-    revoked_by: Option<String>,
+    #[diesel(embed)]
+    key: KeyRow,
     #[diesel(sql_type = Integer)]
     generation: i32,
     #[diesel(sql_type = Text)]
@@ -132,22 +112,7 @@ impl Row {
             }
             _ => None,
         };
-        let key = Key {
-            id: self.id,
-            organization: self.organization_id,
-            name: self.name,
-            environment: self.environment,
-            permissions: self.permissions,
-            created_at: self.created_at,
-            created_by: self.created_by,
-            expires_at: self.expires_at,
-            deactivated_at: self.deactivated_at,
-            revoked_at: self.revoked_at,
-            revoked_by: self.revoked_by,
-            generation: self.generation,
-            prefix: self.prefix,
-            secret_created_at: self.secret_created_at,
-        };
+        let key = self.key.with_secret((self.generation, self.prefix, self.secret_created_at));
         let status = key.status(now);
         // The end of the key is the end of every secret, whatever its own says.
         let grace = grace.filter(|_| !status.is_ended());
@@ -191,6 +156,16 @@ pub fn find(conn: &mut PgConnection, organization: OrgId, key: KeyId, now: Offse
     load(conn, organization, now, Some(key))?.pop().ok_or(Error::NotFound)
 }
 
+/// Refuses a key that is not of this organization.
+///
+/// # Errors
+/// `NotFound`; those of the database.
+pub fn require(conn: &mut PgConnection, organization: OrgId, key: KeyId) -> Result<()> {
+    let _found: KeyId =
+        api_keys::table.filter(api_keys::organization_id.eq(organization).and(api_keys::id.eq(key))).select(api_keys::id).first(conn)?;
+    Ok(())
+}
+
 fn load(conn: &mut PgConnection, organization: OrgId, now: OffsetDateTime, key: Option<KeyId>) -> Result<Vec<KeyView>> {
     let rows: Vec<Row> = diesel::sql_query(include_str!("list.sql"))
         .bind::<SqlUuid, _>(organization)
@@ -202,7 +177,7 @@ fn load(conn: &mut PgConnection, organization: OrgId, now: OffsetDateTime, key: 
 }
 
 /// All that the tab shows, as of one moment.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Overview {
     /// See [`list`].
     pub keys: Vec<KeyView>,
@@ -212,6 +187,18 @@ pub struct Overview {
     pub former: Vec<Former>,
     /// In place of the profile's quota, where somebody set it.
     pub requests_per_minute: Option<i32>,
+}
+
+/// What the tab shows of one key alone, from one snapshot.
+///
+/// # Errors
+/// `NotFound`, for another organization's too; those of the database.
+pub fn overview_of(conn: &mut PgConnection, organization: OrgId, key: KeyId, now: OffsetDateTime) -> Result<Overview> {
+    conn.build_transaction().read_only().repeatable_read().run(|conn| {
+        let view = find(conn, organization, key, now)?;
+        let cut_overs = cut_over::of(conn, &view, now)?.into_iter().collect();
+        Ok(Overview { keys: vec![view], cut_overs, ..Overview::default() })
+    })
 }
 
 /// All that the tab shows, from one snapshot.

@@ -36,7 +36,7 @@ use uuid::Uuid;
 pub use cut_over::{CutOver, OldUser, Quiet, cut_over};
 pub use format::{Parsed, PlainKey, parse};
 pub use key::{Key, Status};
-pub use list::{Grace, KeyView, LastUse, Overview, all, find, list, overview};
+pub use list::{Grace, KeyView, LastUse, Overview, all, find, list, overview, overview_of, require};
 pub use receipts::{EndReason, Former, Receipt, Refused, former};
 pub use rotation::{Rotation, end_grace, rotate};
 

@@ -40,7 +40,7 @@ pub struct Organization {
     pub created_at: OffsetDateTime,
 }
 
-/// Makes an organization with empty books, and grants its first credits when some are given; audited. Without a slug one
+/// Makes an organization with empty books, and grants its first credits when there are some; audited. Without a slug one
 /// is made of the name.
 ///
 /// # Errors
@@ -75,8 +75,8 @@ pub fn create(
         credits::open_account(conn, organization.id)?;
         let after = json!({"name": organization.name, "slug": organization.slug});
         record(conn, actor, now, &organization, "organization.created", Value::Null, after)?;
-        if let Some(amount) = credits {
-            credits::grant(conn, actor, now, organization.id, amount, "First credits")?;
+        if let Some(amount) = credits.filter(|amount| *amount != 0) {
+            credits::grant(conn, actor, now, organization.id, amount, "First credits").map_err(|e| e.on_field("amount", "credits"))?;
         }
         Ok(organization)
     })

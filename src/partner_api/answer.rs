@@ -72,8 +72,9 @@ impl Reply {
             (Outcome::RateLimited, Some(window)) => {
                 reply.retry_after_s = Some(window.reset_s as u64);
                 let scope = if rule.per_organization { "organization" } else { "key" };
-                let detail =
-                    serde_json::json!({"limit": window.limit, "window_s": rule.window_s, "scope": scope, "reset_s": window.reset_s});
+                let detail = serde_json::json!({
+                    "name": rule.limit_name, "limit": window.limit, "window_s": rule.window_s, "scope": scope, "reset_s": window.reset_s,
+                });
                 Some(detail.to_string())
             }
             (Outcome::Permission, _) => Some(serde_json::json!({"permission": permission}).to_string()),
@@ -132,7 +133,7 @@ pub(super) fn failed(partner: &Partner, visit: &Visit, error: &Error) -> HttpRes
 
 /// Makes the answer final, then lets it leave.
 pub(super) async fn finish(
-    partner: &Partner, visit: &Visit, limit_name: Option<&str>, decision: &Decision, key: KnownKey, mut reply: Reply,
+    partner: &Partner, visit: &Visit, rule: &Rule, decision: &Decision, key: KnownKey, mut reply: Reply,
 ) -> HttpResponse {
     let record = Record {
         id: visit.id,
@@ -179,18 +180,15 @@ pub(super) async fn finish(
     };
     partner.metrics.admitted(outcome.as_str());
     let mut response = reply.into_response();
-    if let (Some(name), Some(window)) = (limit_name, &decision.window) {
-        limit_fields(&mut response, name, window, decision_window_s(partner, name));
+    if let Some(window) = &decision.window {
+        limit_fields(&mut response, rule, window);
     }
     response
 }
 
-fn decision_window_s(partner: &Partner, name: &str) -> u64 {
-    partner.profile().limit(name).map_or(60, |(_, limit)| limit.window.as_secs())
-}
-
 /// The fields of the IETF draft, and the older ones that clients still look for; all times in seconds from now.
-fn limit_fields(response: &mut HttpResponse, name: &str, window: &Window, window_s: u64) {
+fn limit_fields(response: &mut HttpResponse, rule: &Rule, window: &Window) {
+    let Rule { limit_name: name, window_s, .. } = rule;
     let fields = [
         ("ratelimit-policy", format!("\"{name}\";q={};w={window_s}", window.limit)),
         ("ratelimit", format!("\"{name}\";r={};t={}", window.remaining(), window.reset_s)),

@@ -55,8 +55,6 @@ impl Partner {
 struct Way {
     route: Route,
     rule: Arc<Rule>,
-    /// Name of the limit, for the answer's fields.
-    limit_name: Option<String>,
     /// What it makes or reads.
     job: Option<JobKind>,
 }
@@ -66,7 +64,6 @@ impl Way {
         let limit = route.limit.as_deref().and_then(|name| profile.limit(name));
         Self {
             rule: Arc::new(Rule { describe: route.action == Action::KeyRead, ..Rule::new(route.permission.clone(), limit) }),
-            limit_name: limit.map(|(_, limit)| limit.name.clone()),
             job: route.job.as_deref().and_then(|kind| profile.job_kind(kind)).cloned(),
             route: route.clone(),
         }
@@ -133,7 +130,7 @@ async fn serve(way: &Way, request: &HttpRequest, payload: web::Payload, partner:
     } else {
         Reply::refusal(partner.profile(), &decision, &way.rule)
     };
-    answer::finish(partner, &visit, way.limit_name.as_deref(), &decision, key, reply).await
+    answer::finish(partner, &visit, &way.rule, &decision, key, reply).await
 }
 
 /// 404 and 405: told whoever asks, but kept in the history of a known key.
@@ -143,13 +140,14 @@ async fn elsewhere(request: &HttpRequest, partner: &Partner, error: &ClientError
     let Ok(digest) = visit.digest(request, partner.profile()) else {
         return reply.into_response();
     };
-    let ask = crate::admission::Ask { digest, rule: Arc::default() };
+    let rule = Arc::<Rule>::default();
+    let ask = crate::admission::Ask { digest, rule: Arc::clone(&rule) };
     match partner.admit.ask(ask).await {
         Err(error) => answer::failed(partner, &visit, &error),
         Ok(Decision { key: None, .. }) => reply.into_response(),
         Ok(decision @ Decision { key: Some(_), .. }) => {
             let Some(key) = decision.key else { return reply.into_response() };
-            answer::finish(partner, &visit, None, &decision, key, reply).await
+            answer::finish(partner, &visit, &rule, &decision, key, reply).await
         }
     }
 }

@@ -3,6 +3,7 @@
 
 mod check;
 mod duration;
+mod example;
 mod render;
 
 use std::path::Path;
@@ -10,6 +11,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+pub use example::Example;
 pub use render::{Template, Values};
 
 use crate::error::{Error, Result};
@@ -126,6 +128,15 @@ pub struct Limit {
     /// How long a window is.
     #[serde(deserialize_with = "duration::one")]
     pub window: Duration,
+}
+
+impl Limit {
+    /// How many pass in a window for an organization with its own number of requests a minute, or with none. `admit.sql` reckons
+    /// the same.
+    pub fn quota(&self, requests_per_minute: Option<i32>) -> i64 {
+        let scaled = |rpm: i32| (i64::from(rpm) * self.window.as_secs() as i64 / 60).max(1);
+        requests_per_minute.map_or(i64::from(self.requests), scaled)
+    }
 }
 
 /// For whom a limit counts.

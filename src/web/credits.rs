@@ -41,13 +41,12 @@ impl Index {
         Tab::Credits
     }
 
-    /// `each analysis costs one`, of the first kind of job.
+    /// ` · each analysis costs one, each scan costs 2`, of what costs anything.
     fn price(&self) -> String {
-        match self.profile.jobs.first() {
-            Some(job) if job.price == 1 => format!(" · each {} costs one", job.noun),
-            Some(job) if job.price > 1 => format!(" · each {} costs {}", job.noun, job.price),
-            _ => String::new(),
-        }
+        let cost = |price: u32| if price == 1 { "one".to_owned() } else { price.to_string() };
+        let paid = self.profile.jobs.iter().filter(|job| job.price > 0);
+        let prices = paid.map(|job| format!("each {} costs {}", job.noun, cost(job.price))).collect::<Vec<_>>();
+        if prices.is_empty() { String::new() } else { format!(" · {}", prices.join(", ")) }
     }
 
     fn job(&self, entry: &Entry) -> Option<String> {

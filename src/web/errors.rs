@@ -106,7 +106,7 @@ fn words(error: &ClientError, member_of: Option<&str>) -> (&'static str, &'stati
         503 => (
             "Out of reach",
             "The database is out of reach",
-            "Latchkey answers, its database does not. Nothing was changed. Try again in a few seconds.".into(),
+            "Latchkey answers, its database does not. Nothing is known to have changed. Try again in a few seconds.".into(),
         ),
         400..=499 => ("Not understood", "This request was not understood", own()),
         _ => (

@@ -161,7 +161,8 @@ fn relative(at: OffsetDateTime, now: OffsetDateTime, attribute: &str, words: imp
     }
     let seconds = age.whole_seconds().max(0);
     let text = match seconds {
-        0..60 => words(seconds, "s", "second"),
+        0 => "just now".into(),
+        1..60 => words(seconds, "s", "second"),
         60..3_600 => words(seconds / 60, "min", "minute"),
         _ => words(seconds / 3_600, "h", "hour"),
     };
@@ -201,6 +202,7 @@ mod tests {
         let long = |at| relative(at, now, "", |n, _, long| format!("{n} {long}")).0;
         assert_eq!(long(now - Duration::seconds(119)), "<time datetime=\"2026-11-20T14:00:01.000Z\">1 minute</time>");
         assert_eq!(long(now - Duration::hours(23)), "<time datetime=\"2026-11-19T15:02:00.000Z\">23 hour</time>");
+        assert!(long(now).contains(">just now<"), "and not 0 seconds ago");
         assert!(long(now - Duration::DAY).contains(">19 Nov, 14:02<"));
         assert!(long(datetime!(2025-01-02 03:04:05 UTC)).contains(">2 Jan 2025, 03:04<"));
         assert!(long(now + Duration::HOUR).contains(">20 Nov, 15:02<"), "the future is no age");

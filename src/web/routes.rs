@@ -64,7 +64,6 @@ pub const ROUTES: &[Declared] = &[
     post("/orgs/{slug}/api-keys/{key}/rotation", Needs::Admin, || web::to(keys::rotate)),
     get("/orgs/{slug}/api-keys/{key}/revocation", Needs::Admin, || web::to(keys::confirm_revocation)),
     post("/orgs/{slug}/api-keys/{key}/revocation", Needs::Admin, || web::to(keys::revoke)),
-    get("/orgs/{slug}/api-keys/{key}/grace-end", Needs::Admin, || web::to(keys::confirm_grace_end)),
     post("/orgs/{slug}/api-keys/{key}/grace-end", Needs::Admin, || web::to(keys::end_grace)),
     post("/orgs/{slug}/api-keys/{key}/deactivation", Needs::Admin, || web::to(keys::deactivate)),
     post("/orgs/{slug}/api-keys/{key}/activation", Needs::Admin, || web::to(keys::activate)),
@@ -111,11 +110,19 @@ pub fn configure_rest(config: &mut web::ServiceConfig, site: &Site) {
     let wants_page = move |context: &guard::GuardContext<'_>| {
         let headers = context.head().headers();
         let accept = headers.get(ACCEPT).and_then(|value| value.to_str().ok());
-        let has_key = headers.contains_key(AUTHORIZATION) || profile.api.key_headers.iter().any(|name| headers.contains_key(name.as_str()));
+        let has_key = headers.contains_key(AUTHORIZATION)
+            || profile.api.key_headers.iter().any(|name| headers.contains_key(name.as_str()))
+            || has_parameter(context.head().uri.query().unwrap_or_default(), &profile.api.key_parameters);
         !has_key && accept.is_some_and(|accept| accept.contains("text/html"))
     };
     let rest = web::resource("/{rest:.*}").guard(guard::fn_guard(wants_page)).to(async || Answer::Err(WebError(Error::NotFound)));
     config.service(rest.wrap(session::middleware(site)).wrap(from_fn(edge::edge)).wrap(Compress::default()));
+}
+
+/// Whether a query carries one of these, whatever its value.
+fn has_parameter(query: &str, names: &[String]) -> bool {
+    let pairs = web::Query::<Vec<(String, String)>>::from_query(query);
+    !names.is_empty() && pairs.is_ok_and(|pairs| pairs.iter().any(|(name, _)| names.contains(name)))
 }
 
 /// Told to a member in the frame of the organization; who is not signed in is sent to do so, as from every other address here.

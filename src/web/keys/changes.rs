@@ -1,8 +1,9 @@
-//! What is done to a key without asking twice: pause, bring back, edit.
+//! What is done to a key without asking twice: pause, bring back, end a grace period, edit.
 
 use actix_web::web::Path;
 
 use super::form::{Editing, Entered, Fields, KeyForm, date_text};
+use super::views::former_id;
 use super::{broken, key_of, refused};
 use crate::error::{Error, Result};
 use crate::ids::KeyId;
@@ -33,6 +34,20 @@ pub async fn activate(member: Member, path: Path<(String, String)>) -> Answer {
         Ok(key) => {
             let result = format!("{} is active again.", key.name);
             Ok(see_other_with(&member.frame.path("api-keys"), Flash::ok(result, "Its requests pass from now on.")))
+        }
+        Err(error) => refused(member, "Nothing was changed.", error).await,
+    }
+}
+
+/// `POST …/api-keys/{key}/grace-end`.
+pub async fn end_grace(member: Member, path: Path<(String, String)>) -> Answer {
+    let key = key_of(&path)?;
+    let (actor, organization, now) = (member.actor.clone(), member.organization.id, member.frame.now);
+    match member.site.db.run(move |conn| keys::end_grace(conn, &actor, now, organization, key)).await {
+        Ok(key) => {
+            let receipt = former_id(key.id, key.generation - 1);
+            let flash = Flash::ok("Grace ended.", "The old key is refused from now on; its receipt is below.");
+            Ok(see_other_with(&member.frame.path(&format!("api-keys?open={receipt}")), flash))
         }
         Err(error) => refused(member, "Nothing was changed.", error).await,
     }

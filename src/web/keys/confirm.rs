@@ -1,4 +1,4 @@
-//! What is asked twice: rotate, revoke, end a grace period. A page without script, the inside of the dialog with it.
+//! What is asked twice: rotate, revoke. A page without script, the inside of the dialog with it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,12 +19,11 @@ use crate::keys::{self, KeyView, PlainKey, Rotation};
 use crate::profile::Profile;
 use crate::web::{Answer, Flash, Frame, Member, fragment, page, see_other_with, wants_fragment};
 
-/// Which of the three.
+/// Which of the two.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Verb {
     Rotate,
     Revoke,
-    EndGrace,
 }
 
 #[derive(Template)]
@@ -51,15 +50,10 @@ impl Confirm {
         self.verb == Verb::Rotate
     }
 
-    fn is_revocation(&self) -> bool {
-        self.verb == Verb::Revoke
-    }
-
     fn action(&self) -> String {
         let noun = match self.verb {
             Verb::Rotate => "rotation",
             Verb::Revoke => "revocation",
-            Verb::EndGrace => "grace-end",
         };
         self.frame.path(&format!("api-keys/{}/{noun}", self.view.key.id))
     }
@@ -68,23 +62,18 @@ impl Confirm {
         match self.verb {
             Verb::Rotate => "Rotate".into(),
             Verb::Revoke => self.profile.keys.revoke_label.clone(),
-            Verb::EndGrace => "End the grace of".into(),
         }
     }
 
     /// Of the key that stops working.
     fn prefix(&self) -> &str {
-        match &self.view.grace {
-            Some(grace) if self.verb == Verb::EndGrace => &grace.prefix,
-            _ => &self.view.key.prefix,
-        }
+        &self.view.key.prefix
     }
 
     fn button(&self) -> String {
         match self.verb {
             Verb::Rotate => "Rotate Key".into(),
             Verb::Revoke => format!("{} Key", self.profile.keys.revoke_label),
-            Verb::EndGrace => "End grace now".into(),
         }
     }
 
@@ -118,11 +107,6 @@ pub async fn confirm_revocation(member: Member, request: HttpRequest, path: Path
     ask(member, &request, &path, Verb::Revoke).await
 }
 
-/// `GET …/api-keys/{key}/grace-end`.
-pub async fn confirm_grace_end(member: Member, request: HttpRequest, path: Path<(String, String)>) -> Answer {
-    ask(member, &request, &path, Verb::EndGrace).await
-}
-
 async fn ask(member: Member, request: &HttpRequest, path: &Path<(String, String)>, verb: Verb) -> Answer {
     let (organization, key, now) = (member.organization.id, key_of(path)?, member.frame.now);
     let view = member.site.db.run(move |conn| keys::find(conn, organization, key, now)).await?;
@@ -141,7 +125,6 @@ fn obstacle(view: &KeyView, verb: Verb) -> Option<&'static str> {
     match verb {
         _ if view.is_ended() => Some("This key has ended already, for ever."),
         Verb::Rotate if view.grace.is_some() => Some("The key before this one is still in grace. End its grace first, then rotate."),
-        Verb::EndGrace if view.grace.is_none() => Some("The grace period is over already: the old key is refused."),
         _ => None,
     }
 }
@@ -159,17 +142,15 @@ pub struct RotationFields {
 /// `POST …/api-keys/{key}/rotation`. The answer alone shows the new key.
 pub async fn rotate(member: Member, path: Path<(String, String)>, fields: Option<Form<RotationFields>>) -> Answer {
     match try_rotate(&member, &path, fields).await {
-        Ok((key, plain, overview)) => {
+        Ok((key, plain)) => {
             let banner = Banner::new("Key rotated. Here is your new API key", &member.site, plain, &key.permissions);
-            with_new_key(&member, overview, banner)
+            with_new_key(&member, banner).await
         }
         Err(error) => refused(member, "The key was not rotated.", error).await,
     }
 }
 
-async fn try_rotate(
-    member: &Member, path: &Path<(String, String)>, fields: Option<Form<RotationFields>>,
-) -> Result<(keys::Key, PlainKey, keys::Overview)> {
+async fn try_rotate(member: &Member, path: &Path<(String, String)>, fields: Option<Form<RotationFields>>) -> Result<(keys::Key, PlainKey)> {
     let key = key_of(path)?;
     let (actor, profile, now) = (member.actor.clone(), member.site.profile.clone(), member.frame.now);
     let organization = member.organization.id;
@@ -181,10 +162,8 @@ async fn try_rotate(
     let run = move |conn: &mut _| {
         // Who may not, and whose the key is not, is told so before what is wrong with the form.
         actor.require(organization, Permission::ManageKeys)?;
-        keys::find(conn, organization, key, now)?;
-        let rotation = rotation.ok_or_else(broken)?;
-        let (key, plain) = keys::rotate(conn, &actor, now, &profile, organization, key, rotation)?;
-        Ok((key, plain, keys::overview(conn, organization, now)?))
+        keys::require(conn, organization, key)?;
+        keys::rotate(conn, &actor, now, &profile, organization, key, rotation.ok_or_else(broken)?)
     };
     member.site.db.run(run).await
 }
@@ -201,19 +180,5 @@ pub async fn revoke(member: Member, path: Path<(String, String)>) -> Answer {
             Ok(see_other_with(&member.frame.path(&format!("api-keys?open={receipt}#r-{receipt}")), flash))
         }
         Err(error) => refused(member, "The key was not revoked.", error).await,
-    }
-}
-
-/// `POST …/api-keys/{key}/grace-end`.
-pub async fn end_grace(member: Member, path: Path<(String, String)>) -> Answer {
-    let key = key_of(&path)?;
-    let (actor, organization, now) = (member.actor.clone(), member.organization.id, member.frame.now);
-    match member.site.db.run(move |conn| keys::end_grace(conn, &actor, now, organization, key)).await {
-        Ok(key) => {
-            let receipt = former_id(key.id, key.generation - 1);
-            let flash = Flash::ok("Grace ended.", "The old key is refused from now on; its receipt is below.");
-            Ok(see_other_with(&member.frame.path(&format!("api-keys?open={receipt}")), flash))
-        }
-        Err(error) => refused(member, "Nothing was changed.", error).await,
     }
 }

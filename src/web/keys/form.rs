@@ -147,16 +147,16 @@ pub async fn create(member: Member, fields: Fields) -> Answer {
         entered.environment = member.site.profile.default_environment().to_owned();
     }
     match try_create(&member, &entered).await {
-        Ok((key, plain, overview)) => {
+        Ok((key, plain)) => {
             let banner = Banner::new("Here is your new API key", &member.site, plain, &key.permissions);
-            with_new_key(&member, overview, banner)
+            with_new_key(&member, banner).await
         }
         Err(Error::Invalid(errors)) => KeyForm::new(&member, None, entered).refuse("Key not created.", errors),
         Err(error) => refused(member, "No key was created.", error).await,
     }
 }
 
-async fn try_create(member: &Member, entered: &Entered) -> Result<(Key, keys::PlainKey, keys::Overview)> {
+async fn try_create(member: &Member, entered: &Entered) -> Result<(Key, keys::PlainKey)> {
     let new = NewKey {
         organization: member.organization.id,
         name: entered.name.clone(),
@@ -166,10 +166,5 @@ async fn try_create(member: &Member, entered: &Entered) -> Result<(Key, keys::Pl
         form_token: entered.form_token,
     };
     let (actor, profile, now) = (member.actor.clone(), member.site.profile.clone(), member.frame.now);
-    let run = move |conn: &mut _| {
-        let organization = new.organization;
-        let (key, plain) = keys::create(conn, &actor, now, &profile, new)?;
-        Ok((key, plain, keys::overview(conn, organization, now)?))
-    };
-    member.site.db.run(run).await
+    member.site.db.run(move |conn| keys::create(conn, &actor, now, &profile, new)).await
 }

@@ -13,8 +13,8 @@ use actix_web::web::{Path, Query};
 use askama::Template;
 use serde::Deserialize;
 
-pub use changes::{activate, deactivate, edit, update};
-pub use confirm::{confirm_grace_end, confirm_revocation, confirm_rotation, end_grace, revoke, rotate};
+pub use changes::{activate, deactivate, edit, end_grace, update};
+pub use confirm::{confirm_revocation, confirm_rotation, revoke, rotate};
 pub use form::{create, new};
 
 use super::filters::{self, grouped};
@@ -22,9 +22,9 @@ use super::{Answer, Flash, Frame, Member, Tab, WebError, fragment, page, page_wi
 use crate::error::{ClientError, Error, Result};
 use crate::ids::KeyId;
 use crate::keys::{self, Overview, Status};
-use crate::profile::{Grant, Profile};
+use crate::profile::{Example, Grant, Profile};
 use crate::site::Site;
-use views::{Banner, Example, FormerItem, KeyItem, Shown};
+use views::{Banner, FormerItem, KeyItem, Shown};
 
 /// The page.
 #[derive(Template)]
@@ -50,7 +50,7 @@ impl Index {
             shown: Shown::new(&profile, overview, open, member.frame.now),
             frame: member.frame.clone(),
             banner,
-            example: Example::of(&member.site, &profile.permissions.list),
+            example: Example::of(&profile, &member.site.public_url, &profile.permissions.list),
             key_shape: key_shape(&profile),
             has_permissions,
             is_many: profile.keys.max_active != 1,
@@ -79,6 +79,20 @@ impl Index {
     }
 }
 
+/// A new key, when the page below it could not be read.
+#[derive(Template)]
+#[template(path = "keys/made.html")]
+struct Made {
+    frame: Frame,
+    banner: Option<Banner>,
+}
+
+impl Made {
+    fn tab(&self) -> Tab {
+        Tab::Keys
+    }
+}
+
 /// `lk_live_…`: how the keys of the first environment begin.
 fn key_shape(profile: &Profile) -> String {
     match profile.keys.environments.first() {
@@ -89,7 +103,7 @@ fn key_shape(profile: &Profile) -> String {
 
 /// A request to start with, in one line for a shell.
 pub(super) fn first_request(site: &Site) -> String {
-    Example::of(site, &site.profile.permissions.list).line(&key_shape(&site.profile))
+    Example::of(&site.profile, &site.public_url, &site.profile.permissions.list).line(&key_shape(&site.profile))
 }
 
 /// One key's row, for htmx.
@@ -123,12 +137,23 @@ pub struct Asked {
 /// `GET …/api-keys`.
 pub async fn index(member: Member, request: HttpRequest, asked: Query<Asked>) -> Answer {
     let Asked { open, row } = asked.into_inner();
-    let overview = overview(&member).await?;
-    let shown = Index::new(&member, overview, open.as_deref(), None);
-    match open.or(row).filter(|_| wants_fragment(&request)) {
-        Some(id) => row_alone(shown, &id),
-        None => page(&shown),
+    match open.clone().or(row).filter(|_| wants_fragment(&request)) {
+        Some(id) => {
+            let part = part_with(&member, &id).await?;
+            row_alone(Index::new(&member, part, open.as_deref(), None), &id)
+        }
+        None => page(&Index::new(&member, overview(&member).await?, open.as_deref(), None)),
     }
+}
+
+/// As much of the overview as has the row: a key, or the former ones.
+async fn part_with(member: &Member, row: &str) -> Result<Overview> {
+    let (organization, now, key) = (member.organization.id, member.frame.now, KeyId::parse(row));
+    let read = move |conn: &mut _| match key {
+        Some(key) => keys::overview_of(conn, organization, key, now),
+        None => Ok(Overview { former: keys::former(conn, organization, now)?, ..Overview::default() }),
+    };
+    member.site.db.run(read).await
 }
 
 fn row_alone(index: Index, id: &str) -> Answer {
@@ -158,9 +183,15 @@ async fn refused(mut member: Member, result: &'static str, error: Error) -> Answ
     page_with_status(status, &Index::new(&member, overview, None, None))
 }
 
-/// The page with a new key on top.
-fn with_new_key(member: &Member, overview: Overview, banner: Banner) -> Answer {
-    page(&Index::new(member, overview, None, Some(banner)))
+/// The page with a new key on top. The key is made by now and shown nowhere else: what breaks from here on must not lose it.
+async fn with_new_key(member: &Member, banner: Banner) -> Answer {
+    match overview(member).await {
+        Ok(overview) => page(&Index::new(member, overview, None, Some(banner))),
+        Err(error) => {
+            tracing::error!(error = %error, "showing a new key without the rest of its page");
+            page(&Made { frame: member.frame.clone(), banner: Some(banner) })
+        }
+    }
 }
 
 /// What a broken form means to its reader.

@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use crate::ids::{KeyId, new_uuid};
 use crate::keys::{CutOver, EndReason, Former, KeyView, Overview, PlainKey, Quiet, Refused, Status};
-use crate::profile::{Action, Method, Profile, Scope};
+use crate::profile::{Example, JobKind, Limit, Profile, Scope};
 use crate::site::Site;
 use crate::web::charts::Spark;
 
@@ -221,8 +221,10 @@ pub struct Slot {
     pub key: Option<KeyItem>,
     /// Token of the form that makes one.
     pub once: Uuid,
-    pub limit: String,
-    pub price: String,
+    /// `60 requests a minute`, of each limit.
+    pub limits: Vec<String>,
+    /// `1 credit an analysis`, of each kind of job.
+    pub prices: Vec<String>,
 }
 
 impl Slot {
@@ -231,9 +233,13 @@ impl Slot {
         format!("{} key", self.word())
     }
 
-    /// `Generate Test Key`, as a button.
-    pub fn button(&self) -> String {
-        format!("Generate {} Key", self.word())
+    /// `Generate Test Key`, as a button: the profile's own words for this environment.
+    pub fn button(&self, create_label: &str) -> String {
+        if create_label.contains("API Key") {
+            create_label.replace("API Key", &format!("{} Key", self.word()))
+        } else {
+            format!("{create_label} ({})", self.environment)
+        }
     }
 
     fn word(&self) -> String {
@@ -269,8 +275,8 @@ impl Shown {
             for (environment, sandbox) in environments(profile) {
                 let at = working.iter().position(|item| item.view.key.environment == environment);
                 let key = at.map(|at| working.remove(at));
-                let (limit, price) = (limit_text(profile, requests_per_minute), price_text(profile, sandbox));
-                slots.push(Slot { environment, sandbox, key, once: new_uuid(now), limit, price });
+                let (limits, prices) = (limits(profile, requests_per_minute), prices(profile, sandbox));
+                slots.push(Slot { environment, sandbox, key, once: new_uuid(now), limits, prices });
             }
         }
         let is_open = |former: &Former| open.is_some_and(|open| open == former_id(former.key, former.generation));
@@ -286,11 +292,16 @@ fn environments(profile: &Profile) -> Vec<(String, bool)> {
     profile.keys.environments.iter().map(|environment| (environment.name.clone(), environment.sandbox)).collect()
 }
 
-fn limit_text(profile: &Profile, requests_per_minute: Option<i32>) -> String {
-    let Some(limit) = profile.limits.first() else { return "No limit".into() };
-    let window = limit.window.as_secs();
-    let quota = requests_per_minute.map_or(i64::from(limit.requests), |rpm| (i64::from(rpm) * window as i64 / 60).max(1));
-    let window = match window {
+fn limits(profile: &Profile, requests_per_minute: Option<i32>) -> Vec<String> {
+    if profile.limits.is_empty() {
+        return vec!["No limit".into()];
+    }
+    different(profile.limits.iter().map(|limit| limit_text(limit, requests_per_minute)))
+}
+
+fn limit_text(limit: &Limit, requests_per_minute: Option<i32>) -> String {
+    let quota = limit.quota(requests_per_minute);
+    let window = match limit.window.as_secs() {
         1 => "a second".into(),
         60 => "a minute".into(),
         3_600 => "an hour".into(),
@@ -301,58 +312,26 @@ fn limit_text(profile: &Profile, requests_per_minute: Option<i32>) -> String {
     format!("{} request{} {window}{shared}", super::grouped(quota), if quota == 1 { "" } else { "s" })
 }
 
-fn price_text(profile: &Profile, sandbox: bool) -> String {
-    match profile.jobs.first() {
-        Some(_) if sandbox => "no credits".into(),
-        Some(job) if job.price > 0 => {
-            let article = if job.noun.starts_with(['a', 'e', 'i', 'o', 'u']) { "an" } else { "a" };
-            format!("{} credit{} {article} {}", job.price, if job.price == 1 { "" } else { "s" }, job.noun)
-        }
-        _ => String::new(),
+fn prices(profile: &Profile, sandbox: bool) -> Vec<String> {
+    if sandbox && !profile.jobs.is_empty() {
+        return vec!["no credits".into()];
     }
+    different(profile.jobs.iter().filter(|job| job.price > 0).map(price_text))
 }
 
-/// A request to show how a key is used.
-pub struct Example {
-    pub url: String,
-    /// JSON, when it is a POST.
-    pub body: Option<String>,
-    /// The id's name in the answer, when it makes a job.
-    pub job: Option<(String, String)>,
+fn price_text(job: &JobKind) -> String {
+    let article = if job.noun.starts_with(['a', 'e', 'i', 'o', 'u']) { "an" } else { "a" };
+    format!("{} credit{} {article} {}", job.price, if job.price == 1 { "" } else { "s" }, job.noun)
 }
 
-impl Example {
-    /// The first route that makes a job with these permissions, else the one that tells about the key.
-    pub fn of(site: &Site, permissions: &[String]) -> Self {
-        let profile = &site.profile;
-        let may = |needed: &Option<String>| needed.as_ref().is_none_or(|needed| permissions.contains(needed));
-        let makes = profile
-            .routes
-            .iter()
-            .find(|route| route.action == Action::JobsCreate && route.method == Method::Post && may(&route.permission));
-        if let Some((route, job)) = makes.and_then(|route| Some((route, profile.job_kind(route.job.as_deref()?)?))) {
-            let url = format!("{}{}", site.public_url, profile.full_path(route));
-            let body = format!("{{\"input\":{}}}", job.example_input);
-            return Self { url, body: Some(body), job: Some((job.id_field.clone(), job.id_prefix.clone())) };
-        }
-        let reads = profile.route_for(Action::KeyRead).or_else(|| {
-            profile.routes.iter().find(|route| route.method == Method::Get && !route.path.contains('{') && may(&route.permission))
-        });
-        Self {
-            url: format!("{}{}", site.public_url, reads.map_or_else(String::new, |route| profile.full_path(route))),
-            body: None,
-            job: None,
+fn different(texts: impl Iterator<Item = String>) -> Vec<String> {
+    let mut seen = Vec::new();
+    for text in texts {
+        if !seen.contains(&text) {
+            seen.push(text);
         }
     }
-
-    /// One line for a shell.
-    pub fn line(&self, key: &str) -> String {
-        let mut line = format!("curl {} -H \"Authorization: Bearer {key}\"", self.url);
-        if let Some(body) = &self.body {
-            line.push_str(&format!(" -H \"Content-Type: application/json\" -d '{}'", body.replace('\'', "'\\''")));
-        }
-        line
-    }
+    seen
 }
 
 /// What the banner shows, once.
@@ -364,7 +343,7 @@ pub struct Banner {
 
 impl Banner {
     pub fn new(title: &'static str, site: &Site, key: PlainKey, permissions: &[String]) -> Self {
-        let line = Example::of(site, permissions).line(key.reveal());
+        let line = Example::of(&site.profile, &site.public_url, permissions).line(key.reveal());
         Self { title, key, line }
     }
 }

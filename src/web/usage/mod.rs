@@ -3,6 +3,7 @@
 mod why;
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use actix_web::HttpRequest;
 use actix_web::web::Query;
@@ -14,6 +15,7 @@ use super::{Answer, Frame, Member, Tab, filters, fragment, page, wants_fragment}
 use crate::error::{Error, Result};
 use crate::ids::{KeyId, RequestId};
 use crate::keys::{self, Key};
+use crate::profile::Profile;
 use crate::usage::{self, Cursor, Filter, Status};
 use why::Why;
 
@@ -98,6 +100,7 @@ struct Index {
     newer: bool,
     older: bool,
     example: String,
+    profile: Arc<Profile>,
 }
 
 /// One row, for htmx.
@@ -174,7 +177,8 @@ async fn screen(member: Member, asked: Asked) -> Result<Index> {
         row.why = Some(Why::load(&member, &row.request).await?);
     }
     let example = super::keys::first_request(&member.site);
-    Ok(Index { frame: member.frame, asked, keys, rows, newer: page.newer, older: page.older, example })
+    let profile = member.site.profile.clone();
+    Ok(Index { frame: member.frame, asked, keys, rows, newer: page.newer, older: page.older, example, profile })
 }
 
 async fn one(member: &Member, id: RequestId, open: bool) -> Result<RowItem> {

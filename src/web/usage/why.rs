@@ -158,14 +158,15 @@ type Told = (&'static str, String, Vec<Fact>);
 fn rate_limited(member: &Member, detail: &Option<Value>) -> Told {
     let (limit, window, reset) = (number(detail, "limit"), number(detail, "window_s"), number(detail, "reset_s"));
     let scope = text(detail, "scope");
-    let profile = &member.site.profile;
-    let rule = profile.limits.iter().find(|rule| rule.window.as_secs() as i64 == window);
-    let own = member.organization.requests_per_minute.map(|rpm| (i64::from(rpm) * window / 60).max(1));
-    let today = own.or(rule.map(|rule| i64::from(rule.requests))).unwrap_or(limit);
+    // A limit that the profile has no more.
+    let none = || "no such limit".to_owned();
+    let today = member.site.profile.limit(&text(detail, "name")).map_or_else(none, |(_, rule)| {
+        format!("{} requests in {} s", grouped(rule.quota(member.organization.requests_per_minute)), rule.window.as_secs())
+    });
     let facts = vec![
         fact("Rule", format!("{} requests in {window} s", grouped(limit)), format!("per {scope}, fixed window")),
         fact("Then", format!("{} of {} used", grouped(limit), grouped(limit)), format!("{reset} s left of the window")),
-        fact("Now", format!("{} requests in {window} s", grouped(today)), ""),
+        fact("Now", today, ""),
     ];
     ("the rate limit", format!("All {} requests of the window were used.", grouped(limit)), facts)
 }

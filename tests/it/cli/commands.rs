@@ -15,7 +15,8 @@ fn organizations_are_made_listed_suspended_and_reinstated() {
 
     cli.run(&["org", "create", "--name", "Other", "--slug", "acme-motion"]).fails(2, "--slug");
     cli.run(&["org", "create", "--name", "Other", "--slug", "Not A Slug"]).fails(2, "--slug");
-    cli.run(&["org", "create", "--name", "Other", "--credits=-1"]).fails(2, "--");
+    cli.run(&["org", "create", "--name", "Other", "--credits=-1"]).fails(2, "--credits");
+    cli.run(&["org", "create", "--name", "Poor", "--credits", "0"]).ok();
     cli.run(&["org", "create"]).fails(2, "--name");
 
     let suspended = cli.run(&["org", "suspend", "acme-motion", "--reason", "unpaid", "--json"]).json();

@@ -64,9 +64,10 @@ async fn curl(said: &str) -> Value {
         let from = said.find(start).unwrap_or_else(|| panic!("no {start:?} in {said}")) + start.len();
         said[from..].split(end).next().unwrap().to_owned()
     };
-    let url = after("curl -X POST ", ' ');
+    let url = after("curl http", ' ');
+    let url = format!("http{url}");
     let origin = url.rsplit_once('/').unwrap().0.to_owned();
-    let request = Client::bearer(&origin, &after("Bearer ", '\'')).post(&url);
+    let request = Client::bearer(&origin, &after("Bearer ", '"')).post(&url);
     let answer = request.header("content-type", "application/json").body(after("-d '", '\'')).send().await;
     assert_eq!(answer.status, 202, "{}", answer.text());
     answer.json()

@@ -64,6 +64,18 @@ async fn every_failure_has_one_answer() {
 }
 
 #[actix_web::test]
+async fn what_is_typed_in_the_wrong_field_is_not_kept() {
+    let app = App::start();
+    for typed in ["correct-horse-battery", "correct-horse@battery", "correct-horse@example.com"] {
+        assert_eq!(sign_in(&app.stranger(), typed, "x").await.status, 401);
+    }
+    let conn = &mut app.database().conn();
+    assert_eq!(count(conn, "audit_entries e WHERE e::text LIKE '%horse%' OR e::text LIKE '%battery%'"), 0);
+    assert_eq!(count(conn, "audit_entries e WHERE e::text LIKE '%unknown account%'"), 3);
+    assert_eq!(count(conn, "audit_entries e WHERE e::text LIKE '%unknown account at example.com%'"), 1);
+}
+
+#[actix_web::test]
 async fn guessing_is_slowed_and_the_owner_gets_in_again() {
     let app = App::start();
     let scene = app.make().org().admin();

@@ -120,7 +120,7 @@ async fn grace_is_watched_and_ended() {
     let second = browser.get(&format!("{key}/rotation")).send().await;
     assert_eq!(second.status, 409);
     assert!(told(&second).contains("still in grace"));
-    assert_eq!(browser.get(&format!("{key}/grace-end")).send().await.status, 200);
+    assert_eq!(browser.get(&format!("{key}/grace-end")).send().await.status, 405, "the button asks nothing");
     let ended = browser.post(&format!("{key}/grace-end")).send().await;
     assert_eq!(ended.status, 303);
     assert_eq!((call(&app, &old).await, call(&app, &new).await), (403, 200));
@@ -147,6 +147,7 @@ async fn revoking_shows_the_receipt() {
     assert_eq!(call(&app, &text).await, 403);
     let receipt = browser.get(revoked.location()).send().await;
     assert!(told(&receipt).contains("is revoked.") && receipt.text().contains("Generate API Key"));
+    assert!(receipt.text().contains("<h2>No active API key</h2>"), "there was one before");
     for words in ["Revoked by Person", "Last accepted request", "GET /key · 127.0.0.1", "1 request</dd>", "Still calling"] {
         assert!(receipt.text().contains(words), "{words}");
     }
@@ -195,13 +196,7 @@ async fn members_look_and_strangers_find_nothing() {
     }
     let key = key_path(page.text());
     let id = key.split('/').nth(1).unwrap();
-    for rest in [
-        "api-keys/new".to_owned(),
-        format!("{key}/edit"),
-        format!("{key}/rotation"),
-        format!("{key}/revocation"),
-        format!("{key}/grace-end"),
-    ] {
+    for rest in ["api-keys/new".to_owned(), format!("{key}/edit"), format!("{key}/rotation"), format!("{key}/revocation")] {
         let asked = path(&make, &rest);
         assert_eq!((member.get(&asked).send().await.status, other.get(&asked).send().await.status), (403, 404), "GET {rest}");
         if rest != "api-keys/new" {
@@ -216,3 +211,77 @@ async fn members_look_and_strangers_find_nothing() {
     assert_eq!(member.post(&path(&make, "api-keys")).form(&[("environment", "test")]).send().await.status, 403);
     assert_eq!((call(&app, &text).await, keys_made(&app)), (200, 1));
 }
+
+#[actix_web::test]
+async fn a_key_that_was_made_is_shown_whatever_breaks_afterwards() {
+    let app = App::start();
+    let make = app.make().org().admin();
+    let browser = app.browser(make.an_admin()).await;
+    let list = path(&make, "api-keys");
+    let alter = |sql: &str| diesel::sql_query(sql).execute(&mut app.database().conn()).unwrap();
+    alter("ALTER TABLE requests RENAME TO requests_away");
+    let made = browser.post(&list).form(&[("environment", "live")]).send().await;
+    let first = shown_key(&made);
+    assert_eq!((made.status, made.header("cache-control")), (200, "no-store"));
+    assert!(made.text().contains("could not be read") && made.text().contains(&format!("href=\"{list}\"")), "{}", main_of(&made));
+    assert!(!made.text().contains("No API key yet") && !made.text().contains("No active API key"), "what is not known is not said");
+    alter("ALTER TABLE requests_away RENAME TO requests");
+    assert_eq!(call(&app, &first).await, 200);
+    let rotation = path(&make, &format!("{}/rotation", key_path(browser.get(&list).send().await.text())));
+    alter("ALTER TABLE requests RENAME TO requests_away");
+    let form = [("once", "01a1fc20-3c5f-7e5f-b3a1-24a48210f36a"), ("generation", "1"), ("grace", "0")];
+    let second = shown_key(&browser.post(&rotation).form(&form).send().await);
+    alter("ALTER TABLE requests_away RENAME TO requests");
+    assert_eq!((call(&app, &first).await, call(&app, &second).await), (403, 200));
+}
+
+#[actix_web::test]
+async fn the_screens_say_what_the_profile_says() {
+    let app = App::with_changes(&[
+        ("create_label = \"Generate API Key\"", "create_label = \"Create API Key\""),
+        (
+            "[[limits]]\nname = \"default\"",
+            "[[limits]]\nname = \"burst\"\nscope = \"organization\"\nrequests = 5\nwindow = \"1s\"\n\n[[limits]]\nname = \"default\"",
+        ),
+        ("example_input = '{\"video_url\":\"https://cdn.example.com/lift.mp4\"}'", "example_input = \"\"\"{\"note\":\"it's\"}\"\"\""),
+        ("[[routes]]\nmethod = \"GET\"\npath = \"/credits\"", SCANS),
+    ]);
+    let make = app.make().org().admin();
+    let browser = app.browser(make.an_admin()).await;
+    let empty = browser.get(&path(&make, "api-keys")).send().await;
+    assert!(empty.text().contains("Create Test Key") && !empty.text().contains("Generate Test Key"));
+    let quoted = "-d &#39;{&#34;input&#34;:{&#34;note&#34;:&#34;it&#39;\\&#39;&#39;s&#34;}}&#39;";
+    assert!(empty.text().contains(quoted), "a shell must get it whole: {}", main_of(&empty));
+    generate(&browser, &make, "live").await;
+    let card = browser.get(&path(&make, "api-keys")).send().await;
+    for words in ["60 requests a minute", "5 requests a second, shared by all keys", "1 credit an analysis", "7 credits a scan"] {
+        assert!(card.text().contains(words), "{words}: {}", main_of(&card));
+    }
+    let credits = browser.get(&path(&make, "credits")).send().await;
+    assert!(credits.text().contains("each analysis costs one, each scan costs 7"), "{}", main_of(&credits));
+    let app = App::with_changes(&[("create_label = \"Generate API Key\"", "create_label = \"New secret\"")]);
+    let make = app.make().org().admin();
+    assert!(app.browser(make.an_admin()).await.get(&path(&make, "api-keys")).send().await.text().contains("New secret (test)"));
+}
+
+/// One more kind of job, before the route that stands there.
+const SCANS: &str = r#"[[jobs]]
+kind = "scan"
+noun = "scan"
+id_field = "analysis_id"
+id_prefix = "an"
+event_prefix = "scan"
+price = 7
+charge = "on_start"
+example_input = '{}'
+
+[[routes]]
+method = "POST"
+path = "/scans"
+action = "jobs.create"
+job = "scan"
+limit = "default"
+
+[[routes]]
+method = "GET"
+path = "/credits""#;

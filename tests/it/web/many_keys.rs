@@ -44,7 +44,9 @@ async fn errors_keep_the_input_and_name_the_field() {
         let answer = browser.post(&list).header("content-type", kind).body(body).send().await;
         assert_eq!(answer.status, 422, "{kind}");
     }
-    assert!(browser.get(&list).send().await.text().contains("No API keys yet"), "and nothing was made");
+    let page = browser.get(&list).send().await;
+    assert!(page.text().contains("No API keys yet"), "and nothing was made");
+    assert!(page.text().contains(&format!("href=\"{list}/new\"")), "an address without a bare `?`");
 }
 
 #[actix_web::test]
@@ -65,6 +67,10 @@ async fn a_key_is_made_edited_and_listed() {
     let refused = browser.post(&format!("{list}/{id}")).form(&[("name", ""), ("permission", "jobs:read")]).send().await;
     assert_eq!(refused.status, 422);
     assert!(refused.text().contains("name-error") && !refused.text().contains("value=\"scan:create\" checked"));
+    let named = [("name", "API key"), ("permission", "jobs:read")];
+    browser.post(&format!("{list}/{id}")).form(&named).send().await;
+    let usage = browser.get(&path(&make, "usage")).send().await;
+    assert!(usage.text().contains("… API key</option>"), "a name that somebody gave is shown");
     let form = [("name", "Nightly"), ("permission", "jobs:read"), ("expires", "2999-01-31"), ("environment", "test")];
     let saved = browser.post(&format!("{list}/{id}")).form(&form).send().await;
     assert_eq!((saved.status, saved.location()), (303, list.as_str()));

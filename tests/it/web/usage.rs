@@ -73,3 +73,37 @@ async fn nonsense_and_other_tenants_are_refused() {
     let theirs = other.get(&path(&stranger, &format!("usage?key={}", make.a_key().id))).send().await;
     assert!(!theirs.text().contains("data-request-id="));
 }
+
+#[actix_web::test]
+async fn the_limit_that_refused_is_the_one_that_is_told() {
+    let app = App::with_changes(&[
+        ("[[limits]]\nname", "[[limits]]\nname = \"creation\"\nscope = \"key\"\nrequests = 1\nwindow = \"1m\"\n\n[[limits]]\nname"),
+        (
+            "path = \"/credits\"\naction = \"credits.read\"\nlimit = \"default\"",
+            "path = \"/credits\"\naction = \"credits.read\"\nlimit = \"creation\"",
+        ),
+        ("requests = 60", "requests = 2"),
+    ]);
+    let make = app.make().org().admin().key();
+    let partner = app.partner(make.a_key());
+    for expected in [200, 200, 429] {
+        assert_eq!(partner.get("/key").send().await.status, expected);
+    }
+    let browser = app.browser(make.an_admin()).await;
+    let page = browser.get(&path(&make, "usage?status=429")).send().await;
+    let id = page.text().split("data-request-id=\"").nth(1).unwrap().split('"').next().unwrap().to_owned();
+    let why = part(&browser, &path(&make, &format!("usage?open={id}"))).await;
+    assert_eq!(why.text().matches("2 requests in 60 s").count(), 2, "the rule and now: {}", why.text());
+}
+
+#[actix_web::test]
+async fn a_program_with_its_key_in_the_query_is_told_in_json() {
+    let app = App::with_changes(&[("key_parameters = []", "key_parameters = [\"api_key\"]")]);
+    let make = app.make().org().admin().key();
+    let browser = app.browser(make.an_admin()).await;
+    let answer = browser.get(&format!("/nowhere?api_key={}", make.a_key().text)).send().await;
+    assert_eq!((answer.status, answer.header("content-type")), (404, "application/json"));
+    assert!(browser.get(&path(&make, "usage")).send().await.text().contains("/nowhere"), "and it is in the key's history");
+    let page = browser.get("/nowhere?other=1").send().await;
+    assert!(page.status == 404 && page.text().starts_with("<!doctype html>"));
+}
