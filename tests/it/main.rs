@@ -9,6 +9,7 @@ mod jobs;
 mod partner_api;
 mod people;
 mod postgres;
+mod profile;
 mod route_coverage;
 mod schema_rules;
 mod server;
