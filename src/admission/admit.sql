@@ -34,6 +34,7 @@
     RETURNING scope_id, limit_number, ends_at, used
 )
 SELECT k.ord, k.organization_id, k.key_id, k.generation, k.stale, k.prefix, k.environment, k.outcome, k.scope_id, k.quota, c.used,
-    ceil(extract(epoch FROM c.ends_at - now()) * 1000)::int8 AS left_ms, k.available, k.key_name, k.permissions, k.slug, k.organization_name
+    -- A window that another instance began may have begun after this statement.
+    least(ceil(extract(epoch FROM c.ends_at - now()) * 1000)::int8, k.window_s * 1000) AS left_ms, k.available, k.key_name, k.permissions, k.slug, k.organization_name
 FROM known k
     LEFT JOIN counted c ON c.scope_id = k.scope_id AND c.limit_number = k.limit_number AND k.outcome = 'accepted'
