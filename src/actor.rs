@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::error::{Error, Result};
-use crate::ids::{KeyId, OrgId, UserId};
+use crate::ids::{OrgId, UserId};
 
 /// Role of a person in an organization.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -45,8 +45,6 @@ pub enum Permission {
 pub enum ActorKind {
     /// A signed-in person.
     User,
-    /// A program with an API key.
-    Key,
     /// Somebody at the command line of the machine.
     CommandLine,
     /// Latchkey itself: expiry, leases, housekeeping.
@@ -58,7 +56,6 @@ impl ActorKind {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::User => "user",
-            Self::Key => "key",
             Self::CommandLine => "command_line",
             Self::System => "system",
         }
@@ -102,18 +99,6 @@ impl Actor {
         }
     }
 
-    /// A program that proved an API key of this organization.
-    pub fn key(key: KeyId, prefix: &str, organization: OrgId) -> Self {
-        Self {
-            kind: ActorKind::Key,
-            id: Some(key.0),
-            label: format!("Key {prefix}…"),
-            place: Some((organization, Role::Member)),
-            address: None,
-            user_agent: None,
-        }
-    }
-
     /// Somebody who runs commands on the machine: may do everything, to every organization.
     pub fn command_line() -> Self {
         Self { kind: ActorKind::CommandLine, id: None, label: "Command line".into(), place: None, address: None, user_agent: None }
@@ -131,11 +116,11 @@ impl Actor {
     pub fn require(&self, organization: OrgId, permission: Permission) -> Result<()> {
         match (self.kind, self.place) {
             (ActorKind::CommandLine | ActorKind::System, _) => Ok(()),
-            (_, Some((own, role))) if own == organization => match (permission, role, self.kind) {
-                (Permission::Read, ..) | (Permission::ManageKeys, Role::Admin, ActorKind::User) => Ok(()),
+            (ActorKind::User, Some((own, role))) if own == organization => match (permission, role) {
+                (Permission::Read, _) | (Permission::ManageKeys, Role::Admin) => Ok(()),
                 _ => Err(Error::Forbidden),
             },
-            _ => Err(Error::NotFound),
+            (ActorKind::User, _) => Err(Error::NotFound),
         }
     }
 
@@ -144,7 +129,7 @@ impl Actor {
         self.kind
     }
 
-    /// Its id: a user's or a key's.
+    /// Its id: a person's, if it is one.
     pub fn id(&self) -> Option<uuid::Uuid> {
         self.id
     }

@@ -6,19 +6,22 @@
 //! batches follows the load.
 //!
 //! What goes wrong stays small. When the database is away everyone who waits is told so at once, and the thread reconnects in
-//! the background. When it is there but silent, an ask waits for [`PATIENCE`] and is then taken back. When a batch fails for any other reason its asks are decided one by one, so that one bad ask can't
-//! fail its neighbours.
+//! the background. When it is there but silent, an ask waits for [`PATIENCE`] and is then
+//! taken back. When a batch fails for any other reason its asks are decided one by one, so that one bad ask can't fail its
+//! neighbours. A panic fails its batch, and the thread goes on with a fresh connection.
 
 use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use diesel::pg::PgConnection;
 use tokio::sync::oneshot;
 
 use crate::db::Db;
 use crate::error::{Error, Result};
+use crate::wake::join_by;
 
 /// Most asks in one batch.
 pub const MOST: usize = 512;
@@ -124,13 +127,12 @@ pub struct Threads<D: Decide> {
 }
 
 impl<D: Decide> Threads<D> {
-    /// Decides what still waits and ends the threads.
-    pub fn stop(self) {
+    /// Decides what still waits and ends the threads. Those that a silent database still holds at `deadline` are left behind.
+    pub fn stop(self, deadline: Instant) {
         self.queue.lock().stopping = true;
         self.queue.changed.notify_all();
         for thread in self.threads {
-            // A thread that panicked has already been logged by the panic hook.
-            let _ = thread.join();
+            join_by(thread, deadline);
         }
     }
 }
@@ -158,6 +160,11 @@ impl<D: Decide> Batch<D> {
         };
         let threads = (0..threads).map(spawn).collect::<Result<Vec<_>>>()?;
         Ok((Self { queue: Arc::clone(&queue) }, Threads { queue, threads }))
+    }
+
+    /// How many asks wait for their turn.
+    pub fn waiting(&self) -> usize {
+        self.queue.lock().waiting.len()
     }
 
     /// Asks and waits for the answer.
@@ -196,7 +203,18 @@ fn run<D: Decide>(queue: &Queue<D>, db: &Db) {
     while let Some(batch) = queue.next() {
         (queue.observe)(batch.len());
         let (asks, answers): (Vec<_>, Vec<_>) = batch.into_iter().map(|waiting| (waiting.ask, waiting.answer)).unzip();
-        match with_connection(&mut connection, db, queue, &asks) {
+        // What a panic leaves half-done is the connection's transaction, and the connection is dropped with it.
+        let decided = catch_unwind(AssertUnwindSafe(|| with_connection(&mut connection, db, queue, &asks)));
+        let Ok(decided) = decided else {
+            // The panic hook has logged what and where.
+            tracing::error!(asks = asks.len(), "deciding panicked");
+            connection = None;
+            for answer in answers {
+                let _ = answer.send(Err(Error::Internal("deciding panicked".into())));
+            }
+            continue;
+        };
+        match decided {
             Ok(decided) => {
                 for (answer, decision) in answers.into_iter().zip(decided) {
                     // An asker that has gone away needs no answer.

@@ -24,14 +24,15 @@ pub struct Db {
 impl Db {
     /// A pool of at most `size` connections to `url`. Connects lazily: a database that is away shows in [`Db::run`].
     pub fn new(url: &str, size: u32) -> Self {
+        let url = with_patience(url);
         let pool = Pool::builder()
             .max_size(size)
             .min_idle(Some(1))
             // Also bounds how long r2d2 waits between tries to reconnect: at most half of it.
             .connection_timeout(Duration::from_secs(1))
             .error_handler(Box::new(r2d2_log::ToTrace))
-            .build_unchecked(ConnectionManager::new(url));
-        Self { pool, url: url.to_owned() }
+            .build_unchecked(ConnectionManager::new(&url));
+        Self { pool, url }
     }
 
     /// Runs `work` with a connection on a thread that may block.
@@ -92,6 +93,31 @@ impl Db {
     }
 }
 
+/// How long a database may say nothing: 2 s at connecting, about 11 s in the midst of a connection over TCP. libpq's own
+/// settings wait for minutes, or for ever.
+const PATIENCE: [(&str, &str); 5] = [
+    ("connect_timeout", "2"),
+    ("keepalives_idle", "5"),
+    ("keepalives_interval", "2"),
+    ("keepalives_count", "3"),
+    ("tcp_user_timeout", "10000"),
+];
+
+/// The address with [`PATIENCE`] in front of its own parameters: of two equal ones libpq takes the last.
+fn with_patience(url: &str) -> String {
+    let joined = |between: &str| PATIENCE.map(|(name, value)| format!("{name}={value}")).join(between);
+    let Some(start) = url.find("://").map(|at| at + 3).filter(|_| url.starts_with("postgres")) else {
+        return format!("{} {url}", joined(" "));
+    };
+    // A password may hold a question mark.
+    let host = url[start..].split('/').next().and_then(|authority| authority.rfind('@')).map_or(start, |at| start + at);
+    match url[host..].find('?').map(|at| host + at + 1) {
+        None => format!("{url}?{}", joined("&")),
+        Some(query) if query == url.len() => format!("{url}{}", joined("&")),
+        Some(query) => format!("{}{}&{}", &url[..query], joined("&"), &url[query..]),
+    }
+}
+
 /// Asks the database for an answer.
 ///
 /// # Errors
@@ -125,6 +151,25 @@ mod r2d2_log {
     impl diesel::r2d2::HandleError<diesel::r2d2::Error> for ToTrace {
         fn handle_error(&self, error: diesel::r2d2::Error) {
             tracing::warn!(error = %error, "database connection");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patience_stands_before_the_addresss_own_parameters() {
+        let ours = "connect_timeout=2&keepalives_idle=5&keepalives_interval=2&keepalives_count=3&tcp_user_timeout=10000";
+        for (url, expected) in [
+            ("postgresql://u@h/d", format!("postgresql://u@h/d?{ours}")),
+            ("postgres://u:a?b@h:5/d", format!("postgres://u:a?b@h:5/d?{ours}")),
+            ("postgresql:///d?host=/tmp&connect_timeout=9", format!("postgresql:///d?{ours}&host=/tmp&connect_timeout=9")),
+            ("postgresql://h?", format!("postgresql://h?{ours}")),
+            ("host=h password='a://b'", format!("{} host=h password='a://b'", ours.replace('&', " "))),
+        ] {
+            assert_eq!(with_patience(url), expected);
         }
     }
 }

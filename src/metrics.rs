@@ -1,6 +1,7 @@
 //! What an instance counts, in Prometheus' terms. Everything is of this process since its start.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use prometheus_client::encoding::{EncodeLabelSet, text};
 use prometheus_client::metrics::counter::Counter;
@@ -33,6 +34,12 @@ pub struct Metrics {
     pub request_duration: Histogram,
     /// Jobs whose lease ran out, back in the queue or failed.
     pub expired_leases: Counter,
+    /// Requests that wait to be decided. Set when the page is asked for.
+    pub admit_waiting: Gauge,
+    /// Requests that wait to be written. Set when the page is asked for.
+    pub settle_waiting: Gauge,
+    /// Jobs that wait for a worker, in the whole deployment; NaN when the database does not say. Set when the page is asked for.
+    pub queued_jobs: Gauge<f64, AtomicU64>,
     /// Connections in the pool.
     pub pool_connections: Gauge,
     /// Connections in the pool that wait for work.
@@ -54,6 +61,9 @@ impl Metrics {
             admission_duration: durations(),
             request_duration: durations(),
             expired_leases: Counter::default(),
+            admit_waiting: Gauge::default(),
+            settle_waiting: Gauge::default(),
+            queued_jobs: Gauge::default(),
             pool_connections: Gauge::default(),
             pool_idle: Gauge::default(),
             registry: Arc::default(),
@@ -84,6 +94,9 @@ impl Metrics {
         all.register_with_unit("admission_duration", "From arrival to admission", Unit::Seconds, self.admission_duration.clone());
         all.register_with_unit("request_duration", "From arrival to answer", Unit::Seconds, self.request_duration.clone());
         all.register("expired_leases", "Jobs whose lease ran out", self.expired_leases.clone());
+        all.register("admit_waiting", "Requests that wait to be decided", self.admit_waiting.clone());
+        all.register("settle_waiting", "Requests that wait to be written", self.settle_waiting.clone());
+        all.register("queued_jobs", "Jobs of the deployment that wait for a worker", self.queued_jobs.clone());
         all.register("pool_connections", "Database connections in the pool", self.pool_connections.clone());
         all.register("pool_idle", "Database connections that wait for work", self.pool_idle.clone());
         all

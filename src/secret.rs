@@ -7,7 +7,6 @@ use diesel::serialize::{self, Output, ToSql};
 use rand::TryRng;
 use rand::rngs::SysRng;
 use sha2::{Digest as _, Sha256};
-use subtle::ConstantTimeEq;
 
 use crate::error::{Error, Result};
 
@@ -103,9 +102,4 @@ impl std::fmt::Debug for PlainToken {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("PlainToken(…)")
     }
-}
-
-/// Equality whose time does not tell where two secrets differ.
-pub fn constant_time_eq(a: &[u8], b: &[u8]) -> bool {
-    a.ct_eq(b).into()
 }

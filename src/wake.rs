@@ -2,7 +2,8 @@
 //! is about to stop, so that nobody goes on waiting.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
@@ -90,6 +91,23 @@ impl Ear {
         self.seen = state.rings;
     }
 }
+
+/// Waits for a thread's end until `deadline`: its value, or none where it panicked or goes on. A call into a silent
+/// database can't be interrupted, and must not hold up the end of the process, which ends the thread as well.
+pub fn join_by<T>(thread: JoinHandle<T>, deadline: Instant) -> Option<T> {
+    let name = thread.thread().name().unwrap_or("a thread").to_owned();
+    while !thread.is_finished() {
+        if Instant::now() >= deadline {
+            tracing::warn!(thread = name, "left behind");
+            return None;
+        }
+        std::thread::sleep(LOOK);
+    }
+    thread.join().map_err(|_| tracing::error!(thread = name, "ended with a panic")).ok()
+}
+
+/// How often [`join_by`] looks.
+const LOOK: Duration = Duration::from_millis(2);
 
 #[cfg(test)]
 mod tests {

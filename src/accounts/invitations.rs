@@ -27,7 +27,7 @@ pub struct Invitation {
     pub expires_at: OffsetDateTime,
 }
 
-/// Makes a link for a person; audited. Links made before it keep working: the person may hold an older one.
+/// Makes a link for a person; audited. It takes the place of those made before it.
 ///
 /// # Errors
 /// `NotFound`; `Forbidden` for an actor that is not the command line.
@@ -35,7 +35,9 @@ pub fn invite(conn: &mut PgConnection, actor: &Actor, now: OffsetDateTime, user:
     operate(actor)?;
     let token = PlainToken::generate("lki")?;
     conn.transaction(|conn| {
-        let user: User = users::table.find(user).select(User::as_select()).first(conn)?;
+        // The person's row orders those who invite it at once: one link is left.
+        let user: User = users::table.find(user).select(User::as_select()).for_update().first(conn)?;
+        forget_open(conn, user.id)?;
         diesel::insert_into(invitations::table)
             .values((
                 invitations::id.eq(ids::new_uuid(now)),
@@ -85,8 +87,13 @@ pub fn accept_invitation(
         if diesel::update(works()).set(invitations::accepted_at.eq(now)).execute(conn)? == 0 {
             return Err(Error::NotFound);
         }
-        diesel::delete(invitations::table.filter(invitations::user_id.eq(user).and(invitations::accepted_at.is_null()))).execute(conn)?;
         let actor = Actor::person(Some(user), label, address.into(), user_agent.into());
         put_password(conn, &actor, now, user, password)
     })
+}
+
+/// Ends the links of a person that still work.
+pub(super) fn forget_open(conn: &mut PgConnection, user: UserId) -> Result<()> {
+    diesel::delete(invitations::table.filter(invitations::user_id.eq(user).and(invitations::accepted_at.is_null()))).execute(conn)?;
+    Ok(())
 }

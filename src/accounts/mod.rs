@@ -142,7 +142,17 @@ pub fn set_staff_role(conn: &mut PgConnection, actor: &Actor, now: OffsetDateTim
     })
 }
 
-/// Sets a password and ends every session of the person; audited. For the command line: people use an invitation.
+/// The person with this address, in any case; and whether it has a password.
+///
+/// # Errors
+/// `Invalid` for `email`; `NotFound`; `Forbidden` for an actor that is not the command line.
+pub fn by_email(conn: &mut PgConnection, actor: &Actor, email: &str) -> Result<(User, bool)> {
+    operate(actor)?;
+    let email = normalize_email(email)?;
+    Ok(users::table.filter(users::email.eq(email)).select((User::as_select(), users::password_hash.is_not_null())).first(conn)?)
+}
+
+/// Sets a password and ends every session and every open invitation of the person; audited. For the command line: people use an invitation.
 ///
 /// # Errors
 /// `NotFound`; `Forbidden` for an actor that is not the command line.
@@ -157,6 +167,7 @@ fn put_password(conn: &mut PgConnection, actor: &Actor, now: OffsetDateTime, use
         .returning(User::as_returning())
         .get_result(conn)?;
     sessions::delete_all_of(conn, user.id)?;
+    invitations::forget_open(conn, user.id)?;
     record(conn, actor, now, "account.password_set", &user, Value::Null, Value::Null)?;
     Ok(user)
 }
@@ -187,7 +198,7 @@ pub fn visit(conn: &mut PgConnection, user: UserId, slug: Option<&str>) -> Resul
 fn operate(actor: &Actor) -> Result<()> {
     match actor.kind() {
         ActorKind::CommandLine | ActorKind::System => Ok(()),
-        ActorKind::User | ActorKind::Key => Err(Error::Forbidden),
+        ActorKind::User => Err(Error::Forbidden),
     }
 }
 

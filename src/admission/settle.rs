@@ -98,7 +98,9 @@ fn create(conn: &mut PgConnection, asks: &[Settlement]) -> Result<Vec<Settled>> 
     let creations: Vec<&Creation> = asks.iter().filter_map(|ask| ask.creation.as_deref()).collect();
     let Some(now) = creations.iter().map(|creation| creation.job.created_at).max() else { return Ok(Vec::new()) };
     // The balance's lock also orders equal idempotency keys of one organization: what another instance stored under one is
-    // committed, and seen below, before this batch gets the lock.
+    // committed, and seen below, before this batch gets the lock. That is why nobody is told that an equal key is "still
+    // running" (409): a repetition that comes while the first is under way waits for the lock, and is then told the first
+    // one's answer. There is no moment in which 409 could be true.
     let mut books = Books::open(conn, now, creations.iter().map(|creation| creation.job.organization))?;
     let mut stored = stored_answers(conn, &creations)?;
     let mut new_answers = Vec::new();
@@ -109,7 +111,7 @@ fn create(conn: &mut PgConnection, asks: &[Settlement]) -> Result<Vec<Settled>> 
         let mut record = ask.record.clone();
         let outcome = match &ask.creation {
             None => Settled::Recorded,
-            Some(creation) => one(creation, &mut books, &mut stored),
+            Some(creation) => one(creation, record.status, &mut books, &mut stored),
         };
         match (&outcome, &ask.creation) {
             (Settled::Created, Some(creation)) => {
@@ -147,7 +149,7 @@ fn create(conn: &mut PgConnection, asks: &[Settlement]) -> Result<Vec<Settled>> 
     Ok(settled)
 }
 
-fn one(creation: &Creation, books: &mut Books, stored: &mut StoredAnswers) -> Settled {
+fn one(creation: &Creation, status: u16, books: &mut Books, stored: &mut StoredAnswers) -> Settled {
     let job = &creation.job;
     let name = creation.idempotency.as_ref().map(|(key, fingerprint)| ((job.organization, job.key, key.clone()), fingerprint));
     if let Some((name, fingerprint)) = &name
@@ -171,7 +173,7 @@ fn one(creation: &Creation, books: &mut Books, stored: &mut StoredAnswers) -> Se
         }
     }
     if let Some((name, fingerprint)) = name {
-        stored.insert(name, (fingerprint.to_vec(), 202, creation.answer.clone()));
+        stored.insert(name, (fingerprint.to_vec(), status, creation.answer.clone()));
     }
     Settled::Created
 }

@@ -30,6 +30,18 @@ pub enum UserCommand {
         #[arg(long)]
         role: Role,
     },
+    /// Print a fresh one-time link with which a person chooses a password; also for a lost one
+    Invite {
+        /// E-mail address of the account
+        #[arg(long)]
+        email: String,
+        #[command(flatten)]
+        output: Output,
+        #[command(flatten)]
+        reach: Reach,
+        #[command(flatten)]
+        place: Place,
+    },
 }
 
 #[derive(Subcommand)]
@@ -65,7 +77,10 @@ pub struct Account {
 
 /// Does it.
 pub fn user(command: UserCommand) -> Done {
-    let UserCommand::Create { account, org, role } = command;
+    let (account, org, role) = match command {
+        UserCommand::Create { account, org, role } => (account, org, role),
+        UserCommand::Invite { email, output, reach, place } => return invite(&email, output, &reach, &place),
+    };
     let place = account.place.clone();
     account.make(|account, password| {
         work(&place, |conn, actor| {
@@ -75,6 +90,27 @@ pub fn user(command: UserCommand) -> Done {
             Ok((made, format!("{} of {}", role.as_str(), org.slug), json!({"organization": org.slug, "role": role.as_str()})))
         })
     })
+}
+
+fn invite(email: &str, output: Output, reach: &Reach, place: &Place) -> Done {
+    let public_url = reach.public_url()?;
+    let (user, token) = work(place, |conn, actor| {
+        let (user, _) = accounts::by_email(conn, actor, email).map_err(|e| match e {
+            Error::NotFound => Error::Conflict(format!("{email} has no account; `latchkey user create` makes one.")),
+            other => other,
+        })?;
+        let token = accounts::invite(conn, actor, clock::now(), user.id)?;
+        Ok((user, token))
+    })?;
+    let link = link(&public_url, &token);
+    output.print(&json!({"id": user.id, "email": user.email, "invitation": link}), || {
+        format!("With this link {} chooses a password. It works once, for 7 days, and older links no longer do:\n{link}", user.email)
+    });
+    Ok(())
+}
+
+fn link(public_url: &str, token: &PlainToken) -> String {
+    format!("{public_url}/invitations/{}", token.reveal())
 }
 
 /// Does it.
@@ -94,6 +130,8 @@ struct Made {
     user: User,
     /// Somebody had the account before.
     known: bool,
+    /// And chose a password.
+    had_password: bool,
     invitation: Option<PlainToken>,
 }
 
@@ -102,36 +140,41 @@ impl Account {
         let public_url = self.reach.public_url()?;
         let password = if self.password_stdin { Some(password_from_stdin()?) } else { None };
         let (made, role, facts) = make(&self, password)?;
-        let link = made.invitation.map(|token| format!("{public_url}/invitations/{}", token.reveal()));
+        let link = made.invitation.map(|token| link(&public_url, &token));
         let mut value = json!({"id": made.user.id, "email": made.user.email, "created": !made.known, "invitation": link});
         if let (Value::Object(value), Value::Object(facts)) = (&mut value, facts) {
             value.extend(facts);
         }
         self.output.print(&value, || match &link {
             Some(link) => format!("{} is now {role}. This link works once, for 7 days:\n{link}", made.user.email),
+            None if made.had_password => format!("{} is now {role}. The account has a password already.", made.user.email),
             None => format!("{} is now {role}.", made.user.email),
         });
         Ok(())
     }
 
-    /// The account, with a password or an invitation when it is new.
+    /// The account, with a password or an invitation when it has no password yet.
     fn ensure(&self, conn: &mut PgConnection, actor: &Actor, password: Option<&HashedPassword>) -> Result<Made> {
         let now = clock::now();
         let (user, new) = accounts::ensure(conn, actor, now, &self.email, self.name.as_deref())?;
-        let invitation = match (password, new) {
-            (Some(_), false) => {
-                let taken =
-                    format!("{} has an account and a password already; leave --password-stdin out to add only the role.", user.email);
+        let (_, had_password) = accounts::by_email(conn, actor, &user.email)?;
+        let invitation = match password {
+            Some(_) if had_password => {
+                let taken = format!(
+                    "{} has an account and a password already; leave --password-stdin out to add only the role, or print a link for \
+                     a new password with `latchkey user invite`.",
+                    user.email
+                );
                 return Err(Error::Conflict(taken));
             }
-            (Some(password), true) => {
+            Some(password) => {
                 accounts::set_password(conn, actor, now, user.id, password)?;
                 None
             }
-            (None, true) => Some(accounts::invite(conn, actor, now, user.id)?),
-            (None, false) => None,
+            None if had_password => None,
+            None => Some(accounts::invite(conn, actor, now, user.id)?),
         };
-        Ok(Made { user, known: !new, invitation })
+        Ok(Made { user, known: !new, had_password, invitation })
     }
 }
 

@@ -18,6 +18,8 @@ pub enum Command {
     Check {
         /// Path of a TOML file, or the name of a built-in profile
         file: String,
+        #[command(flatten)]
+        output: Output,
     },
     /// Print a built-in profile with every setting explained, to begin one's own from
     Show {
@@ -35,9 +37,12 @@ pub fn run(command: Command) -> Done {
             let rows: Vec<Vec<String>> = all.iter().map(|profile| vec![profile.name.clone(), profile.description.clone()]).collect();
             output.print(&value, || table(&["NAME", "DESCRIPTION"], &rows));
         }
-        Command::Check { file } => {
+        Command::Check { file, output } => {
             let profile = Profile::load(&file)?;
-            say(format!("The profile {} is complete: {} routes, {} limits.", profile.name, profile.routes.len(), profile.limits.len()));
+            let (name, routes, limits) = (&profile.name, profile.routes.len(), profile.limits.len());
+            output.print(&json!({"name": name, "description": profile.description, "routes": routes, "limits": limits}), || {
+                format!("The profile {name} is complete: {routes} routes, {limits} limits.")
+            });
         }
         Command::Show { name } => match BUILT_IN.iter().find(|(built_in, _)| *built_in == name) {
             Some((_, text)) => say(text.trim_end()),

@@ -8,7 +8,7 @@
 //! ```
 //! Invariants, each kept by a constraint: nothing is below zero; an entry's amounts fit its kind; a hold is made once
 //! and ended once; no entry changes. A balance's row is locked before its entries are written, in the order of organization
-//! ids, so that writers of one organization queue and never deadlock; `available_after` is therefore exact.
+//! ids, so that writers of one organization queue and never deadlock; `available_after` is therefore exact, and `at` never runs backwards along `sequence`.
 
 use std::collections::BTreeMap;
 
@@ -133,8 +133,16 @@ pub struct Purpose {
 /// Take it with [`Books::open`], move credits, then [`Books::close`] in the same transaction.
 pub struct Books {
     now: OffsetDateTime,
-    open: BTreeMap<OrgId, (Balance, i64)>,
+    open: BTreeMap<OrgId, Account>,
     entries: Vec<Entry>,
+}
+
+/// One locked balance.
+struct Account {
+    balance: Balance,
+    sequence: i64,
+    /// Of its last entry.
+    last_at: Option<OffsetDateTime>,
 }
 
 impl Books {
@@ -153,13 +161,25 @@ impl Books {
         if rows.len() != ids.len() {
             return Err(Error::NotFound);
         }
-        let open = rows.into_iter().map(|(id, balance, sequence)| (id, (balance, sequence))).collect();
+        // Asked under the lock: whoever had it before may have looked at the clock later.
+        let mut last: BTreeMap<OrgId, OffsetDateTime> = credit_balances::table
+            .inner_join(
+                credit_entries::table.on(credit_entries::organization_id
+                    .eq(credit_balances::organization_id)
+                    .and(credit_entries::sequence.eq(credit_balances::last_sequence))),
+            )
+            .filter(credit_balances::organization_id.eq_any(ids.iter().copied().collect::<Vec<_>>()))
+            .select((credit_balances::organization_id, credit_entries::at))
+            .load::<(OrgId, OffsetDateTime)>(conn)?
+            .into_iter()
+            .collect();
+        let open = rows.into_iter().map(|(id, balance, sequence)| (id, Account { balance, sequence, last_at: last.remove(&id) })).collect();
         Ok(Self { now, open, entries: Vec::new() })
     }
 
     /// The balance as it stands now, entries of these books included.
     pub fn balance(&self, organization: OrgId) -> Balance {
-        self.open.get(&organization).map_or(Balance { available: 0, held: 0, settled: 0 }, |(balance, _)| *balance)
+        self.open.get(&organization).map_or(Balance { available: 0, held: 0, settled: 0 }, |account| account.balance)
     }
 
     /// Sets `amount` aside; false, and nothing changed, when less is available.
@@ -185,7 +205,7 @@ impl Books {
     fn post(
         &mut self, organization: OrgId, kind: EntryKind, amount: i64, held_amount: i64, purpose: Option<&Purpose>, actor: &str, note: &str,
     ) {
-        let Some((balance, sequence)) = self.open.get_mut(&organization) else { return };
+        let Some(Account { balance, sequence, last_at }) = self.open.get_mut(&organization) else { return };
         balance.available += amount;
         balance.held += held_amount;
         if kind == EntryKind::Settle {
@@ -195,7 +215,7 @@ impl Books {
         self.entries.push(Entry {
             organization_id: organization,
             sequence: *sequence,
-            at: self.now,
+            at: last_at.map_or(self.now, |last| last.max(self.now)),
             kind: kind.as_str().into(),
             amount,
             held_amount,
@@ -223,7 +243,7 @@ impl Books {
         })?;
         let touched: std::collections::BTreeSet<OrgId> = self.entries.iter().map(|entry| entry.organization_id).collect();
         for organization in touched {
-            if let Some((balance, sequence)) = self.open.get(&organization) {
+            if let Some(Account { balance, sequence, .. }) = self.open.get(&organization) {
                 diesel::update(credit_balances::table.find(organization))
                     .set((
                         credit_balances::available.eq(balance.available),

@@ -101,6 +101,14 @@ fn queued<'a>(kind: &'a str, sandbox: bool) -> _ {
         .order(jobs::created_at)
 }
 
+/// How many jobs wait for a worker, of every kind.
+///
+/// # Errors
+/// Those of the database.
+pub fn queued_count(conn: &mut PgConnection) -> Result<i64> {
+    Ok(jobs::table.filter(jobs::finished_at.is_null().and(jobs::lease.is_null())).count().get_result(conn)?)
+}
+
 fn lock_oldest(conn: &mut PgConnection, kind: &str, sandbox: bool) -> Result<Option<Job>> {
     Ok(queued(kind, sandbox).select(Job::as_select()).limit(1).for_no_key_update().skip_locked().first(conn).optional()?)
 }
@@ -124,7 +132,7 @@ fn requeue(conn: &mut PgConnection, job: &Job, attempts: i16) -> Result<()> {
     notify(conn)
 }
 
-/// Ends the leases that ran out: the job returns to the queue, or fails with `worker_lost` after its third attempt. Returns how
+/// Ends the leases that ran out: the job returns to the queue, or fails with `worker_lost` after its fourth attempt. Returns how
 /// many there were. For housekeeping, each second; several instances may do it at once.
 ///
 /// Jobs of a kind that the profile no longer has are left alone.

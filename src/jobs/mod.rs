@@ -4,7 +4,7 @@
 //!            claim (lease)            complete
 //! queued ───────────────► processing ──────────► completed
 //!    ▲                        │  │
-//!    └── the lease ran out ───┘  └─ fail, or the third lease ran out ──► failed
+//!    └── the lease ran out ───┘  └─ fail, or the fourth lease ran out ─► failed
 //! ```
 //! The state is derived, never stored: finished with a result is completed, finished with an error is failed, leased is
 //! processing, and the rest is queued.
@@ -30,13 +30,13 @@ mod shape;
 pub mod worker_tokens;
 
 pub use job::{Job, NewJob, Status, insert_many, read};
-pub use lease::{Claimed, claim, expire_leases, hand_back};
+pub use lease::{Claimed, claim, expire_leases, hand_back, queued_count};
 pub use report::{Standing, complete, fail, progress};
 pub use shape::{Results, Shape, results, shape};
 
 /// How long a worker may be silent.
 pub const LEASE: time::Duration = time::Duration::seconds(60);
-/// How often a job may be claimed before it is given up.
-pub const MOST_ATTEMPTS: i16 = 3;
+/// How often a job may be claimed before it is given up: once, and after each of its three returns to the queue.
+pub const MOST_ATTEMPTS: i16 = 4;
 /// The channel on which PostgreSQL tells that there are jobs to claim.
 pub const CHANNEL: &str = "latchkey_jobs";

@@ -15,7 +15,7 @@ mod usage;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use actix_web::http::Method as HttpMethod;
+use actix_web::http::{Method as HttpMethod, StatusCode};
 use actix_web::{HttpRequest, HttpResponse, web};
 
 use crate::admission::{Admit, Creation, Decision, KnownKey, Rule, Settle};
@@ -24,11 +24,12 @@ use crate::error::{ClientError, Error, Result};
 use crate::metrics::Metrics;
 use crate::outcome::Outcome;
 use crate::profile::{Action, JobKind, Profile, Route};
+use crate::secret::SecretDigest;
 use crate::site::Site;
 use crate::wake::Wake;
 
 use answer::Reply;
-use door::{Slowdown, Visit};
+use door::{Slowdown, Stranger, Visit};
 
 /// What all routes share.
 pub struct Partner {
@@ -38,16 +39,30 @@ pub struct Partner {
     metrics: Metrics,
     wake: Wake,
     slowdown: Slowdown,
+    /// For addresses that are nobody's: they count in the profile's first limit, and need no permission.
+    elsewhere: Arc<Rule>,
 }
 
 impl Partner {
     /// The Partner API of one instance.
     pub fn new(site: Site, admit: Batch<Admit>, settle: Batch<Settle>, metrics: Metrics, wake: Wake) -> Self {
-        Self { site, admit, settle, metrics, wake, slowdown: Slowdown::default() }
+        let elsewhere = Arc::new(Rule::new(None, site.profile.limits.first().map(|limit| (1, limit))));
+        Self { site, admit, settle, metrics, wake, slowdown: Slowdown::default(), elsewhere }
+    }
+
+    /// How many requests wait in the two stages of admission.
+    pub fn waiting(&self) -> (usize, usize) {
+        (self.admit.waiting(), self.settle.waiting())
     }
 
     fn profile(&self) -> &Profile {
         &self.site.profile
+    }
+
+    async fn admit(&self, visit: &Visit, digest: SecretDigest, rule: &Arc<Rule>) -> Result<Decision> {
+        let decision = self.admit.ask(crate::admission::Ask { digest, rule: Arc::clone(rule) }).await;
+        self.metrics.admission_duration.observe(visit.started.elapsed().as_secs_f64());
+        decision
     }
 }
 
@@ -93,7 +108,10 @@ pub fn configure(config: &mut web::ServiceConfig, partner: &web::Data<Partner>) 
             async move {
                 let error = ClientError::new(405, "method_not_allowed", format!("This address answers {allow}."));
                 let mut response = elsewhere(&request, &partner, &error).await;
-                if let Ok(value) = allow.parse() {
+                // What came before the address, as a refusal does, is not about the method.
+                if response.status() == StatusCode::METHOD_NOT_ALLOWED
+                    && let Ok(value) = allow.parse()
+                {
                     response.headers_mut().insert(actix_web::http::header::ALLOW, value);
                 }
                 response
@@ -114,12 +132,12 @@ async fn serve(way: &Way, request: &HttpRequest, payload: web::Payload, partner:
         Ok(digest) => digest,
         Err(refused) => return door::stranger(partner, &visit, refused).await,
     };
-    let decision = match partner.admit.ask(crate::admission::Ask { digest, rule: Arc::clone(&way.rule) }).await {
+    let decision = match partner.admit(&visit, digest, &way.rule).await {
         Ok(decision) => decision,
         Err(error) => return answer::failed(partner, &visit, &error),
     };
     let Some(key) = decision.key else {
-        return door::stranger(partner, &visit, door::Stranger::Refused(Outcome::Unknown)).await;
+        return door::stranger(partner, &visit, Stranger::Refused(Outcome::Unknown)).await;
     };
     let reply = if decision.outcome == Outcome::Accepted {
         let call = Call { way, request, partner, visit: &visit, key: &key, decision: &decision };
@@ -130,26 +148,36 @@ async fn serve(way: &Way, request: &HttpRequest, payload: web::Payload, partner:
     } else {
         Reply::refusal(partner.profile(), &decision, &way.rule)
     };
-    answer::finish(partner, &visit, &way.rule, &decision, key, reply).await
+    finish(partner, &visit, &way.rule, &decision, key, reply).await
 }
 
-/// 404 and 405: told whoever asks, but kept in the history of a known key.
+async fn finish(partner: &Partner, visit: &Visit, rule: &Rule, decision: &Decision, key: KnownKey, reply: Reply) -> HttpResponse {
+    let response = answer::finish(partner, visit, rule, decision, key, reply).await;
+    partner.metrics.request_duration.observe(visit.started.elapsed().as_secs_f64());
+    response
+}
+
+/// 404 and 405. A key is looked at as anywhere: a known one has it in its history and in the profile's first limit, a refused
+/// one is told so first, and who tries keys is slowed. Without one it is a plain answer.
 async fn elsewhere(request: &HttpRequest, partner: &Partner, error: &ClientError) -> HttpResponse {
     let mut visit = Visit::new(request);
-    let reply = Reply::error(partner.profile(), error);
-    let Ok(digest) = visit.digest(request, partner.profile()) else {
-        return reply.into_response();
+    let digest = match visit.digest(request, partner.profile()) {
+        Ok(digest) => digest,
+        Err(Stranger::Refused(Outcome::Missing)) => return Reply::error(partner.profile(), error).into_response(),
+        Err(refused) => return door::stranger(partner, &visit, refused).await,
     };
-    let rule = Arc::<Rule>::default();
-    let ask = crate::admission::Ask { digest, rule: Arc::clone(&rule) };
-    match partner.admit.ask(ask).await {
-        Err(error) => answer::failed(partner, &visit, &error),
-        Ok(Decision { key: None, .. }) => reply.into_response(),
-        Ok(decision @ Decision { key: Some(_), .. }) => {
-            let Some(key) = decision.key else { return reply.into_response() };
-            answer::finish(partner, &visit, &rule, &decision, key, reply).await
-        }
-    }
+    let decision = match partner.admit(&visit, digest, &partner.elsewhere).await {
+        Ok(decision) => decision,
+        Err(error) => return answer::failed(partner, &visit, &error),
+    };
+    let Some(key) = decision.key else {
+        return door::stranger(partner, &visit, Stranger::Refused(Outcome::Unknown)).await;
+    };
+    let reply = match decision.outcome {
+        Outcome::Accepted => Reply::error(partner.profile(), error),
+        _ => Reply::refusal(partner.profile(), &decision, &partner.elsewhere),
+    };
+    finish(partner, &visit, &partner.elsewhere, &decision, key, reply).await
 }
 
 /// Writes what the reader will not be told to the log.

@@ -10,6 +10,7 @@ const RESERVED: &[&str] = &[
     "/orgs",
     "/sign-in",
     "/sign-out",
+    "/sign-out-everywhere",
     "/account",
     "/invitations",
     "/assets",
@@ -23,6 +24,9 @@ const RESERVED: &[&str] = &[
     "/openapi.json",
     "/docs",
 ];
+
+/// The words of bodies that are texts; all others are numbers.
+const TEXTS: [&str; 3] = ["message", "code", "permission"];
 
 struct Problems(Vec<FieldError>);
 
@@ -83,6 +87,14 @@ fn keys(profile: &Profile, problems: &mut Problems) {
     for header in &profile.api.key_headers {
         let fine = header.parse::<actix_web::http::header::HeaderName>().is_ok() && !header.eq_ignore_ascii_case("authorization");
         problems.unless(fine, "api.key_headers", format!("{header:?} is not the name of another header"));
+    }
+    // Names of headers have no case: twice the same would make every key ambiguous.
+    let headers: Vec<String> = profile.api.key_headers.iter().map(|header| header.to_ascii_lowercase()).collect();
+    if let Some(name) = first_repeated(headers.iter().map(String::as_str)) {
+        problems.unless(false, "api.key_headers", format!("{name:?} stands there twice"));
+    }
+    if let Some(name) = first_repeated(profile.api.key_parameters.iter().map(String::as_str)) {
+        problems.unless(false, "api.key_parameters", format!("{name:?} stands there twice"));
     }
 }
 
@@ -186,7 +198,12 @@ fn body(template: &Template, words: &[&'static str], field: &str, problems: &mut
     let offered = words.iter().map(|word| format!("{{{word}}}")).collect::<Vec<_>>().join(" ");
     let offered = if offered.is_empty() { "none".to_owned() } else { offered };
     problems.unless(unknown.is_none(), format!("{field}.body"), format!("asks for {{{}}}; there is {offered}", unknown.unwrap_or("")));
-    let samples = words.iter().fold(Values::default(), |values, word| values.number(word, 1));
+    let sample = |values: Values, word: &&'static str| match TEXTS.contains(word) {
+        // A text outside quotes is no JSON, whatever it says.
+        true => values.text(word, "say \"no\" twice"),
+        false => values.number(word, 1),
+    };
+    let samples = words.iter().fold(Values::default(), sample);
     let json = serde_json::from_str::<serde_json::Value>(&template.render(&samples));
     problems.unless(unknown.is_some() || json.is_ok(), format!("{field}.body"), "is not JSON once its words are filled in");
 }

@@ -9,7 +9,7 @@ mod outcome;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -20,7 +20,7 @@ use crate::ids::JobId;
 use crate::jobs;
 use crate::raw_json::RawJson;
 use crate::site::Site;
-use crate::wake::{Ear, Wake};
+use crate::wake::{Ear, Wake, join_by};
 
 use outcome::Outcome;
 
@@ -53,13 +53,11 @@ pub struct Handle {
 }
 
 impl Handle {
-    /// Tells it to stop, and waits until it has. The jobs that it holds return to the queue.
-    pub fn stop(self) {
+    /// Tells it to stop, and waits until it has, at most until `deadline`. The jobs that it holds return to the queue.
+    pub fn stop(self, deadline: Instant) {
         self.stopped.store(true, Ordering::SeqCst);
         self.wake.ring();
-        if self.thread.join().is_err() {
-            tracing::error!("the built-in worker ended with a panic");
-        }
+        join_by(self.thread, deadline);
     }
 }
 

@@ -1,18 +1,27 @@
 //! What supervisors, load balancers and Prometheus ask.
 
+use std::time::Duration;
+
 use actix_web::http::header;
+use actix_web::rt::time::timeout;
 use actix_web::web::{self, Data, ServiceConfig};
-use actix_web::{HttpResponse, Responder};
+use actix_web::{HttpResponse, Responder, guard};
 use serde_json::json;
 
 use crate::db;
+use crate::jobs;
 use crate::metrics::Metrics;
+use crate::partner_api::Partner;
 use crate::site::Site;
 
 /// `/healthz`, `/readyz`, `/metrics`.
 pub fn configure(config: &mut ServiceConfig) {
-    config.route("/healthz", web::get().to(healthz)).route("/readyz", web::get().to(readyz)).route("/metrics", web::get().to(metrics));
+    let read = || web::route().guard(guard::Any(guard::Get()).or(guard::Head()));
+    config.route("/healthz", read().to(healthz)).route("/readyz", read().to(readyz)).route("/metrics", read().to(metrics));
 }
+
+/// How long the database may take to answer.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// The process answers: nothing else is asked, so that a database that is away restarts nobody.
 async fn healthz() -> &'static str {
@@ -21,14 +30,21 @@ async fn healthz() -> &'static str {
 
 /// The database answers, so requests can be served.
 async fn readyz(site: Data<Site>) -> HttpResponse {
-    match site.db.run(db::ping).await {
-        Ok(()) => HttpResponse::Ok().json(json!({"status": "ready"})),
-        Err(_) => HttpResponse::ServiceUnavailable()
+    match timeout(PATIENCE, site.db.run(db::ping)).await {
+        Ok(Ok(())) => HttpResponse::Ok().json(json!({"status": "ready"})),
+        Ok(Err(_)) | Err(_) => HttpResponse::ServiceUnavailable()
             .insert_header((header::RETRY_AFTER, "1"))
             .json(json!({"status": "unavailable", "database": "away"})),
     }
 }
 
-async fn metrics(metrics: Data<Metrics>) -> impl Responder {
+/// What the counters say, and what waits at this moment. A database that does not say how many jobs wait costs their number
+/// and not the page.
+async fn metrics(metrics: Data<Metrics>, partner: Data<Partner>, site: Data<Site>) -> impl Responder {
+    let (admit, settle) = partner.waiting();
+    metrics.admit_waiting.set(admit as i64);
+    metrics.settle_waiting.set(settle as i64);
+    let queued = timeout(PATIENCE, site.db.run(jobs::queued_count)).await;
+    metrics.queued_jobs.set(queued.ok().and_then(Result::ok).map_or(f64::NAN, |count| count as f64));
     HttpResponse::Ok().content_type("application/openmetrics-text; version=1.0.0; charset=utf-8").body(metrics.encode())
 }

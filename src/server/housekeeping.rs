@@ -17,6 +17,7 @@ use crate::jobs;
 use crate::metrics::Metrics;
 use crate::postgres::Cluster;
 use crate::site::Site;
+use crate::wake::join_by;
 
 const EACH: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_secs(3_600);
@@ -42,10 +43,10 @@ impl Housekeeping {
         Ok(Self { stop, thread: thread.map_err(|e| Error::internal("starting a thread", e))? })
     }
 
-    /// Ends it, and gives the private database back.
-    pub fn stop(self) -> Option<Cluster> {
+    /// Ends it, and gives the private database back, if it ends by `deadline`.
+    pub fn stop(self, deadline: Instant) -> Option<Cluster> {
         drop(self.stop);
-        self.thread.join().unwrap_or_default()
+        join_by(self.thread, deadline).flatten()
     }
 }
 

@@ -28,7 +28,7 @@ use crate::worker_api;
 use threads::{Stages, Threads};
 
 /// How long requests under way may take to finish once the end is near.
-const SHUTDOWN: Duration = Duration::from_secs(20);
+const SHUTDOWN: Duration = Duration::from_secs(15);
 /// How long a client may take to send its headers.
 const HEADERS: Duration = Duration::from_secs(5);
 /// How long a connection may stay open without a request.

@@ -1,6 +1,7 @@
 //! What runs beside the connections, and the order in which it ends.
 
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use super::housekeeping::Housekeeping;
 use crate::admission::{Admit, Settle};
@@ -11,7 +12,10 @@ use crate::metrics::Metrics;
 use crate::postgres::Cluster;
 use crate::sandbox::{self, Handle, Settings};
 use crate::site::Site;
-use crate::wake::Wake;
+use crate::wake::{Wake, join_by};
+
+/// How long all of them together may take to end.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The background threads of an instance.
 pub struct Threads {
@@ -47,20 +51,22 @@ impl Threads {
         Ok((threads, Stages { admit, settle }))
     }
 
-    /// Ends them all, and closes the private database.
+    /// Ends them all, and closes the private database. What a silent database holds is left behind after [`PATIENCE`]: the
+    /// process ends whatever the database does.
     ///
     /// # Errors
     /// `Internal` when the private database does not stop.
     pub fn stop(self) -> Result<()> {
+        let deadline = Instant::now() + PATIENCE;
         self.wake.stop();
-        self.workers.into_iter().for_each(Handle::stop);
-        if self.doorbell.join().is_err() {
-            tracing::error!("the doorbell ended with a panic");
+        for worker in self.workers {
+            worker.stop(deadline);
         }
-        let cluster = self.housekeeping.stop();
+        join_by(self.doorbell, deadline);
+        let cluster = self.housekeeping.stop(deadline);
         // Whoever still waits for an answer gets it.
-        self.admit.stop();
-        self.settle.stop();
+        self.admit.stop(deadline);
+        self.settle.stop(deadline);
         cluster.map_or(Ok(()), |cluster| cluster.close().map_err(|e| Error::Internal(e.to_string())))
     }
 }

@@ -2,12 +2,14 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod admission;
+mod batch;
 mod capabilities;
 mod cli;
 mod jobs;
 mod partner_api;
 mod people;
 mod postgres;
+mod profile;
 mod route_coverage;
 mod schema_rules;
 mod server;

@@ -17,6 +17,24 @@ async fn a_running_instance_is_alive_and_ready() {
     assert_eq!((ready.status, ready.json()["status"].as_str()), (200, Some("ready")));
 }
 
+#[test]
+fn a_database_behind_a_black_hole_is_given_up() {
+    let hole = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("postgresql://x@{}/x", hole.local_addr().unwrap());
+    let (tell, told) = std::sync::mpsc::channel();
+    std::thread::spawn(move || tell.send(latchkey::db::Db::new(&url, 1).connect().is_err()));
+    assert!(told.recv_timeout(Duration::from_secs(5)).expect("given up"));
+}
+
+#[actix_web::test]
+async fn a_supervisor_may_ask_with_head() {
+    let app = App::start();
+    for path in ["/healthz", "/readyz", "/metrics"] {
+        let answer = app.anon().request(awc::http::Method::HEAD, path).send().await;
+        assert_eq!((answer.status, answer.body.is_empty()), (200, true), "{path}");
+    }
+}
+
 #[actix_web::test]
 async fn every_answer_has_a_request_id_of_its_own() {
     let app = App::start();
@@ -56,6 +74,15 @@ async fn metrics_count_admissions_by_outcome() {
         "latchkey_admissions_total{outcome=\"credits\"} 1",
         "latchkey_admissions_total{outcome=\"missing\"} 1",
         "latchkey_unknown_key_requests_total 1",
+    ] {
+        assert!(lines.contains(&line), "{line} is not in {lines:#?}");
+    }
+    for line in [
+        "latchkey_admission_duration_seconds_count 2",
+        "latchkey_request_duration_seconds_count 2",
+        "latchkey_admit_waiting 0",
+        "latchkey_settle_waiting 0",
+        "latchkey_queued_jobs 1.0",
     ] {
         assert!(lines.contains(&line), "{line} is not in {lines:#?}");
     }

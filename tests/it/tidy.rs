@@ -9,7 +9,7 @@ use crate::support::root;
 const MAY_IMPORT: &[(&str, &[&str])] = &[
     // The kernel: nothing above it.
     ("actor", &["error", "ids"]),
-    ("batch", &["db", "error"]),
+    ("batch", &["db", "error", "wake"]),
     ("clock", &[]),
     ("config", &["error", "profile", "secret", "site"]),
     ("db", &["error"]),

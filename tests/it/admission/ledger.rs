@@ -30,6 +30,19 @@ struct Told {
 }
 
 #[actix_web::test]
+async fn time_does_not_run_backwards_along_the_ledger() {
+    let app = App::start();
+    let org = app.make().org().here().id;
+    let (conn, now) = (&mut app.database().conn(), clock::now());
+    // The second one looked at its clock first, and then waited for the balance.
+    for at in [now, now - time::Duration::SECOND, now + time::Duration::SECOND] {
+        credits::grant(conn, &Actor::command_line(), at, org, 1, "late").unwrap();
+    }
+    let times: Vec<_> = credits::entries(conn, org, None, 9).unwrap().into_iter().rev().map(|entry| entry.at).collect();
+    assert_eq!(times[times.len() - 3..], [now, now, now + time::Duration::SECOND]);
+}
+
+#[actix_web::test]
 async fn random_sequences_from_eight_connections_add_up() {
     // LATCHKEY_TEST_SEED repeats a failure as far as the scheduler allows.
     let seed: u64 = std::env::var("LATCHKEY_TEST_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or_else(rand::random);

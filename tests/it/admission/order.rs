@@ -97,3 +97,17 @@ fn make_wrong(conn: &mut PgConnection, org: OrgId, key: &Key, what: &str) {
 fn windows(conn: &mut PgConnection, key: KeyId) -> i64 {
     crate::support::number(conn, &format!("SELECT coalesce(sum(used), 0) FROM rate_windows WHERE scope_id = '{}'", key.0))
 }
+
+#[actix_web::test]
+async fn a_window_of_a_minute_never_has_more_than_a_minute_left() {
+    let app = App::start();
+    let scene = app.make().org().key();
+    let conn = &mut app.database().conn();
+    // As another instance leaves it whose statement started a moment later and wrote first.
+    sql_query("INSERT INTO rate_windows (scope_id, limit_number, ends_at, used) VALUES ($1, 1, now() + interval '62 s', 1)")
+        .bind::<Uuid, _>(scene.a_key().id)
+        .execute(conn)
+        .unwrap();
+    let answer = app.partner(scene.a_key()).get("/key").send().await;
+    assert_eq!((answer.status, answer.header("x-ratelimit-reset")), (200, "60"));
+}

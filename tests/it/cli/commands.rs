@@ -67,6 +67,33 @@ fn people_get_a_password_or_a_link() {
 }
 
 #[test]
+fn a_person_without_a_password_gets_a_fresh_link_or_a_password() {
+    let cli = Cli::new();
+    cli.run(&["org", "create", "--name", "Acme"]).ok();
+    cli.run(&["org", "create", "--name", "Globex"]).ok();
+    let create =
+        |org, more: &[&'static str]| [&["user", "create", "--email", "ann@example.com", "--org", org, "--role", "member"], more].concat();
+    let link = |made: &serde_json::Value| made["invitation"].as_str().expect("a link").rsplit('/').next().unwrap().to_owned();
+    let works = |token: &str| latchkey::accounts::invitation(&mut cli.database().conn(), latchkey::clock::now(), token).is_ok();
+    let first = link(&cli.run(&create("acme", &["--json"])).json());
+    let second = cli.run(&create("globex", &["--json"])).json();
+    assert_eq!(second["created"], false);
+    let second = link(&second);
+    assert!(!works(&first) && works(&second), "a new link replaces older ones");
+    let third = link(&cli.run(&["user", "invite", "--email", "Ann@example.com", "--json"]).json());
+    assert!(!works(&second) && works(&third));
+
+    cli.run_with_input(&create("acme", &["--password-stdin"]), "a long enough password\n").ok();
+    assert!(!works(&third), "the password takes the place of the link");
+    let again = cli.run(&create("globex", &[])).ok();
+    assert!(again.out.contains("has a password already") && !again.out.contains("/invitations/"), "{again:?}");
+    cli.run_with_input(&create("acme", &["--password-stdin"]), "another long password\n").fails(1, "a password already");
+    let reset = cli.run(&["user", "invite", "--email", "ann@example.com", "--public-url", "https://k.example"]).ok();
+    assert!(reset.out.contains("https://k.example/invitations/lki_"), "{reset:?}");
+    cli.run(&["user", "invite", "--email", "nobody@example.com"]).fails(1, "nobody@example.com");
+}
+
+#[test]
 fn credits_and_limits_refuse_nonsense() {
     let cli = Cli::new();
     cli.run(&["org", "create", "--name", "Acme"]).ok();
@@ -113,6 +140,8 @@ fn profiles_are_shown_and_checked() {
     let path = file.to_str().unwrap();
     std::fs::write(&file, &text).unwrap();
     cli.run(&["profile", "check", path]).ok();
+    let checked = cli.run(&["profile", "check", path, "--json"]).json();
+    assert_eq!((checked["name"].as_str(), checked["limits"].as_u64()), (Some("analysis"), Some(1)), "{checked}");
     std::fs::write(&file, text.replace("[refusals.credits]", "[refusals.money]")).unwrap();
     cli.run(&["profile", "check", path]).fails(2, "profile");
     cli.run(&["profile", "check", "/nowhere.toml"]).fails(2, "/nowhere.toml");

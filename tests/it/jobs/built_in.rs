@@ -52,7 +52,7 @@ fn sandbox_jobs_advance_by_tenths_to_a_result_that_their_input_decides() {
     assert_eq!((failed.status(), failed.error_code.as_deref()), (Status::Failed, Some("sandbox_failure")));
     assert_eq!(world.read(live).status(), Status::Queued);
     assert_eq!(world.balance().held, 0);
-    handles.into_iter().for_each(sandbox::Handle::stop);
+    handles.into_iter().for_each(stop);
 }
 
 #[test]
@@ -69,7 +69,7 @@ fn many_demo_jobs_are_done_at_once() {
     }
     let took = started.elapsed();
     assert!(took >= step * 10 && took < step * 10 * 5, "{took:?}");
-    handle.stop();
+    stop(handle);
 }
 
 #[test]
@@ -79,7 +79,7 @@ fn a_stopped_worker_hands_its_jobs_back_and_the_next_goes_on() {
     let id = world.queue_sandbox("{}");
     let handle = sandbox::spawn(world.site(), Wake::default(), slow).unwrap();
     wait_for(&world, id, |job| job.percentage >= 20);
-    handle.stop();
+    stop(handle);
     let job = world.read(id);
     assert_eq!((job.status(), job.attempts), (Status::Queued, 0));
     let wake = Wake::default();
@@ -87,7 +87,7 @@ fn a_stopped_worker_hands_its_jobs_back_and_the_next_goes_on() {
     wait_for(&world, id, is_finished);
     assert_eq!(world.events(id).len(), 12);
     wake.stop();
-    handle.stop();
+    stop(handle);
 }
 
 /// Cuts every connection and lets none in while `during` runs.
@@ -130,7 +130,7 @@ fn worker_and_doorbell_survive_the_database_going_away() {
     world.queue_sandbox("{}");
     ear.wait(PATIENCE);
     assert!(started.elapsed() < PATIENCE / 2);
-    handle.stop();
+    stop(handle);
     wake.stop();
     bell.join().unwrap();
 }
@@ -144,4 +144,8 @@ fn wait_for_connection(world: &World) -> PgConnection {
         assert!(Instant::now() < deadline, "the database does not come back");
         std::thread::sleep(Duration::from_millis(10));
     }
+}
+
+fn stop(handle: sandbox::Handle) {
+    handle.stop(std::time::Instant::now() + std::time::Duration::from_secs(30));
 }

@@ -163,10 +163,11 @@ fn progress_renews_the_lease_and_a_handed_back_job_loses_no_attempt() {
 }
 
 #[test]
-fn three_lost_leases_end_a_job() {
+fn a_job_returns_three_times_and_fails_at_the_fourth_lost_lease() {
     let (mut world, mut now) = (World::new(), clock::now());
     let id = world.queue(now);
-    for attempt in 1..=3 {
+    for attempt in 1..=4 {
+        assert_eq!(world.read(id).status(), Status::Queued, "before attempt {attempt}");
         let claimed = world.claim(now).unwrap();
         assert_eq!((claimed.job.attempts, claimed.first), (attempt, attempt == 1));
         assert!(world.claim(now).is_none(), "held by another");

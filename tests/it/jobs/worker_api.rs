@@ -278,8 +278,8 @@ fn a_token_is_made_once_under_a_name() {
         let Err(Error::Invalid(fields)) = make(&mut world, bad) else { panic!("{bad:?}") };
         assert_eq!(fields[0].field, "name");
     }
-    let key = Actor::key(world.key, "lk_live_a", world.organization);
-    assert!(matches!(worker_tokens::create_token(&mut world.conn, &key, now, "mine"), Err(Error::Forbidden)));
+    let person = Actor::person(None, "Ann".into(), "192.0.2.1".into(), "browser".into());
+    assert!(matches!(worker_tokens::create_token(&mut world.conn, &person, now, "mine"), Err(Error::Forbidden)));
     let verified = latchkey::audit::verify(&mut world.conn).unwrap();
     assert!(verified.first_break.is_none());
 }

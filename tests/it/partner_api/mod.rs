@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod bad_requests;
+mod elsewhere;
 mod exactness;
 mod idempotency;
 mod kills;

@@ -252,6 +252,9 @@ async fn a_silent_postgresql_is_told_too() {
             assert_eq!((answer.status, answer.header("retry-after")), (503, "1"), "{answer:?}");
         }
     }
+    let asked_at = Instant::now();
+    assert_eq!(Client::new(&server.origin()).get("/readyz").send().await.status, 503);
+    assert!(asked_at.elapsed() < LONGEST + Duration::from_secs(1), "{:?}", asked_at.elapsed());
     drop(silence);
     let back_at = Instant::now();
     while order(&partner).send().await.status != 202 {
@@ -264,6 +267,22 @@ async fn a_silent_postgresql_is_told_too() {
     assert_eq!(balance(&mut conn, org), (CREDITS - 2, 0, 2));
     assert!(server.terminate());
     drop(conn);
+    cluster.close().unwrap();
+}
+
+#[actix_web::test]
+async fn a_silent_postgresql_does_not_hold_up_the_end() {
+    let ground = Ground::new();
+    let cluster = ground.open().await;
+    Db::new(&cluster.url(), 1).migrate().unwrap();
+    let mut server = Server::start_at(&cluster.url(), &[("LATCHKEY_LOG", "off")], Stdio::inherit()).await;
+    let silence = ground.silence();
+    // Every thread is now in the midst of a question, or will be when it is told to stop.
+    let _ = order(&Client::bearer(&server.origin(), &key_text(&Profile::load("analysis").unwrap(), "live"))).send().await;
+    let started = Instant::now();
+    let ended = block(move || server.end_within(Duration::from_secs(30))).await.unwrap();
+    assert!(ended, "still there after {:?}", started.elapsed());
+    drop(silence);
     cluster.close().unwrap();
 }
 

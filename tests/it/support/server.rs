@@ -87,6 +87,19 @@ impl Server {
         told.success() && self.wait()
     }
 
+    /// SIGTERM; whether it has ended by itself, however, within this time.
+    pub fn end_within(&mut self, patience: Duration) -> bool {
+        assert!(Command::new("kill").args(["-TERM", &self.pid().to_string()]).status().unwrap().success());
+        let deadline = Instant::now() + patience;
+        while Instant::now() < deadline {
+            if self.process.try_wait().unwrap().is_some() {
+                return true;
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        false
+    }
+
     /// Waits for its end and tells whether its exit status was 0.
     pub fn wait(&mut self) -> bool {
         self.process.wait().unwrap().success()
