@@ -19,21 +19,16 @@
       if (source) getSelection().selectAllChildren(source);
       return announce('Not copied. The text is selected: copy it with the keyboard.');
     }
-    button.focus();
-    announce('Copied');
+    button.focus(); announce('Copied');
     const banner = button.closest('#new-key'), label = $('span', button), use = $('use', button);
     if (banner) banner.dataset.copied = '';
     if (button.classList.contains('copied')) return;
     const before = [label?.textContent, use?.getAttribute('href')];
+    const show = (words, picture) => { if (label) label.textContent = words; use?.setAttribute('href', picture); };
     button.classList.add('copied');
-    if (label) label.textContent = 'Copied';
-    use?.setAttribute('href', before[1].replace(/#.*/, '#check'));
+    show('Copied', before[1]?.replace(/#.*/, '#check'));
     // In the banner it stays: the key is shown once, and so is the proof that it was taken.
-    if (!banner) setTimeout(() => {
-      button.classList.remove('copied');
-      if (label) label.textContent = before[0];
-      use?.setAttribute('href', before[1]);
-    }, 2000);
+    if (!banner) setTimeout(() => { button.classList.remove('copied'); show(...before); }, 2000);
   }
 
   // Times are written in UTC by the server; the reader's own zone is added, never put in their place.
@@ -62,33 +57,37 @@
       }
     }
     const offset = -new Date().getTimezoneOffset(), to = $('[data-zone]');
-    const clock = `${Math.floor(Math.abs(offset) / 60)}:${String(Math.abs(offset) % 60).padStart(2, '0')}`;
-    if (to && offset) to.textContent = `You are at UTC${offset < 0 ? '−' : '+'}${clock}; point at a time to see yours`;
+    const [hours, minutes] = [Math.floor(Math.abs(offset) / 60), String(Math.abs(offset) % 60).padStart(2, '0')];
+    if (to && offset) to.textContent = `You are at UTC${offset < 0 ? '−' : '+'}${hours}:${minutes}; point at a time to see yours`;
   }
   setInterval(tellTime, 15000);
 
-  // The one-time banner: leaving without the key asks once. Copying it by hand counts too.
+  // The one-time banner: leaving without the key asks once, and so does making another; other changes leave it in place.
+  let kept = null; const uncopied = () => $('#new-key:not([data-copied=""])');
   addEventListener('beforeunload', (event) => {
-    const banner = $('#new-key');
-    if (!banner || 'copied' in banner.dataset) return;
+    const banner = $('#new-key:not([data-copied])'); if (!banner) return;
     banner.dataset.copied = 'asked';
     event.preventDefault(); // the browser words the question
   });
-  document.addEventListener('copy', (event) => {
-    const from = event.target.closest ? event.target : event.target.parentElement;
-    if (from?.closest('#new-key')) $('#new-key').dataset.copied = '';
+  document.addEventListener('copy', ({ target }) => { // by hand counts too
+    if ((target.closest ? target : target.parentElement)?.closest('#new-key')) $('#new-key').dataset.copied = '';
   });
+
+  document.addEventListener('htmx:before:request', (event) => {
+    if (!uncopied() || !$('[name=once]', event.target)) return;
+    if (!confirm('The new key has not been copied and won’t be shown again. Go on?')) event.preventDefault();
+  });
+  document.addEventListener('htmx:before:swap', ({ detail: { ctx } }) => { kept = ctx.select === '#main' ? uncopied() : null; });
 
   // Dialogs. htmx puts a confirmation into #dialog; opened here, closed by Escape, Cancel, the scrim, or the answer to its form.
   let opener = null;
   document.addEventListener('htmx:after:swap', ({ detail: { ctx } }) => {
     const dialog = $('#dialog');
-    closeMenus();
-    tellTime();
+    closeMenus(); tellTime();
     if (ctx.select === '#main') { // the page changed under the reader: say so
-      opener = null;
-      dialog.close();
+      opener = null; dialog.close();
       ($('#new-key') ?? $('#flash') ?? $('#main'))?.focus();
+      if (kept && !$('#new-key')) $('#main').prepend(kept);
     } else if (!dialog.open && dialog.childElementCount) {
       opener = ctx.sourceElement.closest('details')?.querySelector('summary') ?? $('button', ctx.sourceElement) ?? ctx.sourceElement;
       dialog.showModal();
@@ -116,6 +115,5 @@
     if (menu) { menu.open = false; $('summary', menu).focus(); }
   });
 
-  tellTime();
-  $('#new-key')?.focus();
+  tellTime(); $('#new-key')?.focus();
 })();

@@ -14,4 +14,5 @@ mod person;
 mod screens;
 #[path = "../it/support/mod.rs"]
 mod support;
+mod uncopied;
 mod world;
