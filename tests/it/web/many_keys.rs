@@ -46,7 +46,7 @@ async fn errors_keep_the_input_and_name_the_field() {
     }
     let page = browser.get(&list).send().await;
     assert!(page.text().contains("No API keys yet"), "and nothing was made");
-    assert!(page.text().contains(&format!("href=\"{list}/new\"")), "an address without a bare `?`");
+    assert!(page.text().contains(&format!("action=\"{list}/new\"")), "the button opens the form without script too");
 }
 
 #[actix_web::test]
