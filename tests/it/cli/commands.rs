@@ -70,7 +70,9 @@ fn people_get_a_password_or_a_link() {
 fn a_person_without_a_password_gets_a_fresh_link_or_a_password() {
     let cli = Cli::new();
     cli.run(&["org", "create", "--name", "Acme"]).ok();
-    cli.run(&["org", "create", "--name", "Globex"]).ok();
+    for name in ["Globex", "Initech", "Umbrella"] {
+        cli.run(&["org", "create", "--name", name]).ok();
+    }
     let create =
         |org, more: &[&'static str]| [&["user", "create", "--email", "ann@example.com", "--org", org, "--role", "member"], more].concat();
     let link = |made: &serde_json::Value| made["invitation"].as_str().expect("a link").rsplit('/').next().unwrap().to_owned();
@@ -83,9 +85,9 @@ fn a_person_without_a_password_gets_a_fresh_link_or_a_password() {
     let third = link(&cli.run(&["user", "invite", "--email", "Ann@example.com", "--json"]).json());
     assert!(!works(&second) && works(&third));
 
-    cli.run_with_input(&create("acme", &["--password-stdin"]), "a long enough password\n").ok();
+    cli.run_with_input(&create("initech", &["--password-stdin"]), "a long enough password\n").ok();
     assert!(!works(&third), "the password takes the place of the link");
-    let again = cli.run(&create("globex", &[])).ok();
+    let again = cli.run(&create("umbrella", &[])).ok();
     assert!(again.out.contains("has a password already") && !again.out.contains("/invitations/"), "{again:?}");
     cli.run_with_input(&create("acme", &["--password-stdin"]), "another long password\n").fails(1, "a password already");
     let reset = cli.run(&["user", "invite", "--email", "ann@example.com", "--public-url", "https://k.example"]).ok();

@@ -59,7 +59,7 @@ fn charged_on_success_it_is_settled_at_completion_and_released_at_failure() {
 fn a_job_whose_workers_were_lost_costs_nothing_on_success() {
     let (mut world, mut now) = (World::charging("on_success"), clock::now());
     let id = world.queue(now);
-    for _ in 0..3 {
+    for _ in 0..jobs::MOST_ATTEMPTS {
         assert_eq!(ledger(&mut world, id), (lines(&[("hold", "Key")]), (9, 1, 0)));
         world.claim(now).unwrap();
         now += LEASE;

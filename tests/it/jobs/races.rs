@@ -37,7 +37,7 @@ fn completion_and_the_end_of_the_last_lease_race_and_one_wins() {
     for round in 0..10 {
         let mut now = clock::now();
         let id = world.queue(now);
-        for _ in 0..2 {
+        for _ in 1..jobs::MOST_ATTEMPTS {
             world.claim(now).unwrap();
             now += LEASE;
             jobs::expire_leases(&mut world.conn, now, &world.profile).unwrap();
