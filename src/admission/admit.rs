@@ -12,7 +12,7 @@ use crate::batch::Decide;
 use crate::error::{Error, Result};
 use crate::ids::{KeyId, OrgId};
 use crate::outcome::Outcome;
-use crate::profile::{Limit, Scope};
+use crate::profile::{Limit, Scope, quota};
 use crate::secret::SecretDigest;
 
 /// What a route asks of a key: constant over a deployment's life, shared by reference count.
@@ -228,7 +228,7 @@ impl Row {
             key: KnownKey { organization, key, generation, stale },
             outcome: Outcome::parse(&outcome).unwrap_or(Outcome::Unknown),
             scope: if rule.per_organization { organization.0 } else { key.0 },
-            limit: requests_per_minute.map_or(rule.quota, |minute| (i64::from(minute) * rule.window_s / 60).max(1)),
+            limit: quota(rule.quota, rule.window_s, requests_per_minute),
             used_after,
             left_ms,
             about: about.map_err(|e| Error::internal("reading what a key is", e))?,

@@ -2,7 +2,9 @@
     SELECT a.ord, a.limit_number, a.window_s, a.n, s.organization_id, s.key_id, s.generation, s.ends_at IS NOT NULL AS stale,
         CASE
             WHEN o.suspended_at IS NOT NULL THEN 'suspended'
-            WHEN k.revoked_at IS NOT NULL OR s.ends_at <= now() THEN 'revoked'
+            -- The clock is read after the snapshot was taken: a rotation that is seen here has an end before it, while now() is of
+            -- before the snapshot and would let the old text pass beside the new one for the microseconds between.
+            WHEN k.revoked_at IS NOT NULL OR s.ends_at <= clock_timestamp() THEN 'revoked'
             WHEN k.expires_at <= now() THEN 'expired'
             WHEN k.deactivated_at IS NOT NULL THEN 'inactive'
             WHEN a.permission <> '' AND a.permission <> ALL (k.permissions) THEN 'permission'

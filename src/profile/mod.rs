@@ -131,12 +131,15 @@ pub struct Limit {
 }
 
 impl Limit {
-    /// How many pass in a window for an organization with its own number of requests a minute, or with none. `admit.sql` reckons
-    /// the same.
+    /// How many pass in a window for an organization with its own number of requests a minute, or with none.
     pub fn quota(&self, requests_per_minute: Option<i32>) -> i64 {
-        let scaled = |rpm: i32| (i64::from(rpm) * self.window.as_secs() as i64 / 60).max(1);
-        requests_per_minute.map_or(i64::from(self.requests), scaled)
+        quota(i64::from(self.requests), self.window.as_secs() as i64, requests_per_minute)
     }
+}
+
+/// How many pass in a window: the profile's number, or an organization's own scaled to the window, and always one.
+pub fn quota(requests: i64, window_s: i64, requests_per_minute: Option<i32>) -> i64 {
+    requests_per_minute.map_or(requests, |own| (i64::from(own) * window_s / 60).max(1))
 }
 
 /// For whom a limit counts.

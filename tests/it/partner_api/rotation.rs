@@ -178,7 +178,7 @@ fn watch_the_number_of_working_texts(world: &World) -> (std::thread::JoinHandle<
     let watch = std::thread::spawn(move || {
         let mut looks = 0;
         while !stopped.load(Ordering::Relaxed) {
-            let working = "SELECT count(*) FROM api_key_secrets WHERE ends_at IS NULL OR ends_at > now()";
+            let working = "SELECT count(*) FROM api_key_secrets WHERE ends_at IS NULL OR ends_at > clock_timestamp()";
             assert_eq!(number(&mut conn, working), 1);
             looks += 1;
             std::thread::sleep(Duration::from_millis(1));
