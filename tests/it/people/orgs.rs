@@ -30,7 +30,7 @@ fn an_organization_begins_with_books_and_a_slug() {
         ("A\0b", Some("fine"), None, "name"),
         ("株式会社", None, None, "slug"),
         ("Fine", Some("No Slug"), None, "slug"),
-        ("Fine", None, Some(-1), "amount"),
+        ("Fine", None, Some(-1), "credits"),
     ] {
         assert_eq!(fields(orgs::create(&mut conn, &actor, now, name, slug, grant).unwrap_err()), [field], "{name:?} {slug:?}");
     }
