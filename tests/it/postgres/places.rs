@@ -133,7 +133,9 @@ fn an_ordinary_user_and_then_root() {
     chown(&ground.top, Some(user), Some(group)).unwrap();
     // The binary may lie where that user cannot go.
     let program = ground.top.join("it");
-    fs::copy(std::env::current_exe().unwrap(), &program).unwrap();
+    // By another process: a descriptor of ours that is open for writing could be inherited by a child of another test's thread,
+    // and as long as that lives the copy is "busy" and can't be started.
+    assert!(Command::new("cp").arg(std::env::current_exe().unwrap()).arg(&program).status().unwrap().success());
     for round in 1..=2 {
         let mut command = Command::new(&program);
         command.current_dir("/");
