@@ -6,17 +6,19 @@
 //! table. `pgbench -N` on the same cluster and a lone durable insert measure the disk. Machines differ and are noisy: read
 //! the ratios, and run it with nothing else going on.
 //!
-//! What was learned, on two cores shared by `wrk`, the server and PostgreSQL, from a sampling profile at 512 connections:
+//! What was learned, on two cores shared by `wrk`, the server and PostgreSQL 15:
 //!
-//! - Of the processor's time an admission takes, PostgreSQL has two fifths (admitting 25 of 100, settling 15), the server's workers
-//!   a quarter, of which two fifths are the kernel's sockets, `wrk` 15, and the deciding threads 8. The static route needs
-//!   only the middle of that: its ratio is bounded by PostgreSQL's work a row, not by waiting.
-//! - Of admitting, the window's upsert is a third, the three look-ups by index a third. Of settling, the row itself is two thirds
-//!   (5 to 6 µs), its index most of the rest. `COPY` instead of `unnest` won nothing at batches of 16 to 256.
-//! - One thread a stage beats two: two share the same rows and halve the batches (0.26 against 0.18 of static at 128).
+//! - A sampling profile of the admission route, in hundredths of the processor at 128 and at 512 connections: server workers 29, 34;
+//!   PostgreSQL admitting 24, 21 and settling 17, 17; `wrk` 16, 18; deciding threads 7, 6; idle 5, 3. Both cores are
+//!   busy: what bounds it is work, and two fifths of that is PostgreSQL's, of which the static route needs none.
+//! - Admitting, at 256 keys a statement and without the rest of the server: 12.5 µs a key, of which the window's upsert takes 4.6 and
+//!   the look-up of the organization 0.9; describing the key, where a route asks for it, adds 0.9.
+//! - Settling, at 128 rows a statement: about 6 µs of PostgreSQL's processor a row, about 3.6 without any index. That was measured
+//!   beside other work, with a debug build, and so was `COPY`, which won nothing over `unnest` at batches of 16 to 256.
+//! - One thread a stage beats two, in one series of runs: 0.22 of static with one each, 0.19 with two settling, 0.18 with two each.
 //! - Ten columns back instead of seventeen, and another allocator, were within the noise.
-//! - A lone request waits mostly for being handed on: ten times between threads and processes, each a wake-up of an idle core,
-//!   around one flush of the disk.
+//! - Not measured, only reckoned: a lone request is handed on some ten times between threads and processes around its one flush,
+//!   and each time an idle core has to be woken. That is the likeliest reason for its four durable commits' length.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
