@@ -35,6 +35,7 @@ use latchkey::actor::Actor;
 use latchkey::admission::{Admit, Settle};
 use latchkey::batch::Batch;
 use latchkey::clock;
+use latchkey::courier::Courier;
 use latchkey::credits;
 use latchkey::db::Db;
 use latchkey::ids::OrgId;
@@ -44,9 +45,10 @@ use latchkey::partner_api::{self, Partner};
 use latchkey::postgres::Cluster;
 use latchkey::profile::Profile;
 use latchkey::schema::{api_key_secrets, api_keys, organizations};
+use latchkey::sealed::SecretKey;
 use latchkey::secret::SecretDigest;
 use latchkey::server::identify;
-use latchkey::site::{SecretKey, Site};
+use latchkey::site::Site;
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
@@ -68,7 +70,14 @@ fn main() -> Result<(), Failure> {
     let keys = make_keys(&db, &profile)?;
     let script = write_script(&dir, &keys)?;
     let one_script = write_script(&dir.join("one"), &keys[..1])?;
-    let site = Site { db: db.clone(), profile, public_url: "http://127.0.0.1".into(), secret_key: SecretKey([7; 32]) };
+    let site = Site {
+        db: db.clone(),
+        profile,
+        public_url: "http://127.0.0.1".into(),
+        keyring: SecretKey([7; 32]).into(),
+        webhooks: Default::default(),
+        news: Default::default(),
+    };
     let address = serve(site)?;
 
     let paths = [
@@ -163,7 +172,7 @@ fn serve(site: Site) -> Result<std::net::SocketAddr, Failure> {
     let (settle, settle_threads) = Batch::start("settle", &site.db, 1, Settle, move |size| settle_sizes.observe(size as f64))?;
     // The threads live as long as the process.
     std::mem::forget((admit_threads, settle_threads));
-    let partner = web::Data::new(Partner::new(site.clone(), admit, settle, metrics, Default::default()));
+    let partner = web::Data::new(Partner::new(site.clone(), admit, settle, metrics, Default::default(), Courier::open().0));
     let (sender, receiver) = mpsc::channel();
     std::thread::spawn(move || {
         actix_web::rt::System::new().block_on(async move {

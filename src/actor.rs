@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::error::{Error, Result};
-use crate::ids::{OrgId, UserId};
+use crate::ids::{KeyId, OrgId, UserId};
 
 /// Role of a person in an organization.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -36,6 +36,8 @@ pub enum Permission {
     Read,
     /// Generate, rotate, revoke, edit keys.
     ManageKeys,
+    /// Save, switch, test and remove the webhook, rotate its secret, resend deliveries.
+    ManageWebhook,
     /// Grant and adjust credits, set limits, suspend.
     Operate,
 }
@@ -45,6 +47,8 @@ pub enum Permission {
 pub enum ActorKind {
     /// A signed-in person.
     User,
+    /// A partner's program, by its API key.
+    Key,
     /// Somebody at the command line of the machine.
     CommandLine,
     /// Latchkey itself: expiry, leases, housekeeping.
@@ -56,6 +60,7 @@ impl ActorKind {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::User => "user",
+            Self::Key => "key",
             Self::CommandLine => "command_line",
             Self::System => "system",
         }
@@ -82,6 +87,19 @@ impl Actor {
             id: Some(user.0),
             label,
             place: Some((organization, role)),
+            address: Some(address),
+            user_agent: Some(user_agent),
+        }
+    }
+
+    /// A program that was admitted with an API key of this organization, for what the key's permissions opened. For the Partner
+    /// API alone.
+    pub fn key(key: KeyId, label: String, organization: OrgId, address: String, user_agent: String) -> Self {
+        Self {
+            kind: ActorKind::Key,
+            id: Some(key.0),
+            label,
+            place: Some((organization, Role::Member)),
             address: Some(address),
             user_agent: Some(user_agent),
         }
@@ -117,10 +135,15 @@ impl Actor {
         match (self.kind, self.place) {
             (ActorKind::CommandLine | ActorKind::System, _) => Ok(()),
             (ActorKind::User, Some((own, role))) if own == organization => match (permission, role) {
-                (Permission::Read, _) | (Permission::ManageKeys, Role::Admin) => Ok(()),
+                (Permission::Read, _) | (Permission::ManageKeys | Permission::ManageWebhook, Role::Admin) => Ok(()),
                 _ => Err(Error::Forbidden),
             },
-            (ActorKind::User, _) => Err(Error::NotFound),
+            // A key never manages keys: what else it may is decided at admission, by the permission of the route.
+            (ActorKind::Key, Some((own, _))) if own == organization => match permission {
+                Permission::Read | Permission::ManageWebhook => Ok(()),
+                Permission::ManageKeys | Permission::Operate => Err(Error::Forbidden),
+            },
+            (ActorKind::User | ActorKind::Key, _) => Err(Error::NotFound),
         }
     }
 

@@ -1,10 +1,9 @@
 //! Settings: each an environment variable and a flag, checked all at once, every mistake named.
 
 use std::fmt::Display;
-use std::io::Write as _;
 use std::net::{SocketAddr, ToSocketAddrs as _};
-use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::{Path, PathBuf};
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,8 +13,8 @@ use tracing_subscriber::EnvFilter;
 
 use crate::error::{Error, FieldError, Result};
 use crate::profile::Profile;
-use crate::secret;
-use crate::site::SecretKey;
+use crate::sealed::{KeyFile, Keyring, SecretKey, parse_keys};
+use crate::site::WebhookRules;
 
 /// Where the data is: for every command that looks into the database.
 #[derive(Debug, Clone, Args)]
@@ -80,6 +79,75 @@ pub struct Contract {
     pub profile: String,
 }
 
+/// The secret key: for commands that open or seal.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Settings")]
+pub struct Secret {
+    /// 64 hex digits, the root of what is signed and encrypted; several, the newest first, while it is turned over
+    #[arg(long, env = "LATCHKEY_SECRET_KEY", value_name = "HEX,…", hide_env_values = true)]
+    secret_key: Option<String>,
+    /// File with the secret key, or several, one a line [default: made once in the data directory]
+    #[arg(long, env = "LATCHKEY_SECRET_KEY_FILE", value_name = "FILE")]
+    secret_key_file: Option<PathBuf>,
+}
+
+/// Where the secret key is.
+#[derive(Debug, Clone)]
+pub enum KeyPlace {
+    /// In a setting: these, the newest first; never empty.
+    Setting(Vec<SecretKey>),
+    /// In a file that was named, and that holds some.
+    Named(KeyFile),
+    /// In the data directory, where the first start makes it.
+    Kept(KeyFile),
+}
+
+impl Secret {
+    /// Where the secret key is; for `place`, unless a setting says something else.
+    ///
+    /// # Errors
+    /// `Invalid`, naming the setting.
+    pub fn check(&self, place: &Place) -> Result<KeyPlace> {
+        let key = self.secret_key.as_deref().filter(|key| !key.is_empty());
+        let file = self.secret_key_file.as_deref().filter(|file| !file.as_os_str().is_empty());
+        match (key, file) {
+            (Some(_), Some(_)) => Err(Error::field("LATCHKEY_SECRET_KEY", "It is set beside LATCHKEY_SECRET_KEY_FILE; set one of them.")),
+            (Some(key), None) => match parse_keys(key) {
+                Some(keys) => Ok(KeyPlace::Setting(keys)),
+                None => Err(Error::field("LATCHKEY_SECRET_KEY", "It is not 64 hex digits (`openssl rand -hex 32` makes some).")),
+            },
+            (None, Some(file)) => {
+                let file = KeyFile::at(file);
+                file.read().map_err(|why| Error::field("LATCHKEY_SECRET_KEY_FILE", why))?;
+                Ok(KeyPlace::Named(file))
+            }
+            (None, None) => Ok(KeyPlace::Kept(KeyFile::at(place.data_dir.join("secret.key")))),
+        }
+    }
+}
+
+impl KeyPlace {
+    /// The keys. The one of the data directory is made at the first call; several processes may make that call at once.
+    ///
+    /// # Errors
+    /// `Invalid` when the file can't be made or read, or holds something else.
+    pub fn keyring(&self) -> Result<Keyring> {
+        let file = match self {
+            Self::Setting(keys) => {
+                let (newest, older) = keys.split_first().ok_or_else(|| Error::Internal("a setting without a key".into()))?;
+                return Ok(Keyring::new(newest.clone(), older.iter().cloned()));
+            }
+            Self::Named(file) => file,
+            Self::Kept(file) => {
+                // Read once more by what follows: here for its name in the sentence.
+                file.ensure().and_then(|()| file.read()).map_err(|why| Error::field("LATCHKEY_DATA_DIR", why))?;
+                file
+            }
+        };
+        Keyring::of_file(file.clone())
+    }
+}
+
 /// How the log is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum LogFormat {
@@ -99,18 +167,17 @@ pub struct Settings {
     place: Place,
     #[command(flatten)]
     contract: Contract,
-    /// 64 hex digits, the root of what is signed and encrypted
-    #[arg(long, env = "LATCHKEY_SECRET_KEY", value_name = "HEX", hide_env_values = true)]
-    secret_key: Option<String>,
-    /// File with the secret key [default: made once in the data directory]
-    #[arg(long, env = "LATCHKEY_SECRET_KEY_FILE", value_name = "FILE")]
-    secret_key_file: Option<PathBuf>,
+    #[command(flatten)]
+    secret: Secret,
     /// Private addresses that webhooks may reach: 10.1.0.0/16,192.168.7.9/32
     #[arg(long, env = "LATCHKEY_WEBHOOK_ALLOW", value_name = "CIDR,…", default_value = "")]
     webhook_allow: String,
     /// Whether webhooks may go to http:// too
     #[arg(long, env = "LATCHKEY_WEBHOOK_ALLOW_HTTP", value_name = "true|false", default_value = "false")]
     webhook_allow_http: String,
+    /// Ports that webhooks may reach
+    #[arg(long, env = "LATCHKEY_WEBHOOK_PORTS", value_name = "PORT|FROM-TO,…", default_value = "80,443,1024-65535")]
+    webhook_ports: String,
     /// Seconds between the tries of a webhook delivery
     #[arg(long, env = "LATCHKEY_WEBHOOK_RETRY_S", value_name = "S,…", default_value = "5,300,1800,7200,18000,36000,36000")]
     webhook_retry_s: String,
@@ -120,17 +187,6 @@ pub struct Settings {
     /// text or json
     #[arg(long, env = "LATCHKEY_LOG_FORMAT", value_name = "FORMAT", default_value = "text")]
     log_format: String,
-}
-
-/// How webhooks are delivered.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Webhooks {
-    /// Loopback and private ranges that they may reach although they are not public.
-    pub allow: Vec<IpNet>,
-    /// Whether http will do.
-    pub allow_http: bool,
-    /// Pauses between tries.
-    pub retries: Vec<Duration>,
 }
 
 /// Checked settings.
@@ -144,10 +200,10 @@ pub struct Config {
     pub place: Place,
     /// The contract.
     pub profile: Arc<Profile>,
-    /// The root of what is signed and encrypted; none: the one of the data directory, see [`kept_secret_key`].
-    pub secret_key: Option<SecretKey>,
-    /// How webhooks are delivered.
-    pub webhooks: Webhooks,
+    /// Where the root of what is signed and encrypted is.
+    pub secret_key: KeyPlace,
+    /// Where webhooks may go, and when they are tried again.
+    pub webhooks: Arc<WebhookRules>,
     /// What is logged.
     pub log: EnvFilter,
     /// And how.
@@ -172,16 +228,17 @@ impl Settings {
         // Not repeated in the message: it may hold a password.
         mistakes.note("DATABASE_URL", if database { Ok(()) } else { Err("It does not start with postgres:// or postgresql://.") });
         let profile = mistakes.keep(Profile::load(&self.contract.profile).map_err(|e| named("LATCHKEY_PROFILE", e)));
-        let secret_key = mistakes.keep(given_secret_key(self.secret_key.as_deref(), self.secret_key_file.as_deref()));
+        let secret_key = mistakes.keep(self.secret.check(&self.place));
         let allow = mistakes.note("LATCHKEY_WEBHOOK_ALLOW", ranges(&self.webhook_allow));
         let allow_http = mistakes.note("LATCHKEY_WEBHOOK_ALLOW_HTTP", truth(&self.webhook_allow_http));
+        let ports = mistakes.note("LATCHKEY_WEBHOOK_PORTS", port_ranges(&self.webhook_ports));
         let retries = mistakes.note("LATCHKEY_WEBHOOK_RETRY_S", pauses(&self.webhook_retry_s));
         let log = EnvFilter::try_new(format!("actix_server=warn,{}", self.log))
             .map_err(|e| format!("{:?} is not a filter like info or latchkey=debug: {e}.", self.log));
         let log = mistakes.note("LATCHKEY_LOG", log);
         let format = LogFormat::from_str(&self.log_format, true).map_err(|_| format!("{:?} is neither text nor json.", self.log_format));
         let log_format = mistakes.note("LATCHKEY_LOG_FORMAT", format);
-        match (listen, public_url, profile, secret_key, allow, allow_http, retries, log, log_format) {
+        match (listen, public_url, profile, secret_key, allow, allow_http, ports, retries, log, log_format) {
             (
                 Some(listen),
                 Some(public_url),
@@ -189,6 +246,7 @@ impl Settings {
                 Some(secret_key),
                 Some(allow),
                 Some(allow_http),
+                Some(ports),
                 Some(retries),
                 Some(log),
                 Some(log_format),
@@ -198,7 +256,7 @@ impl Settings {
                 place: self.place,
                 profile: Arc::new(profile),
                 secret_key,
-                webhooks: Webhooks { allow, allow_http, retries },
+                webhooks: Arc::new(WebhookRules { allow, allow_http, ports, retries }),
                 log,
                 log_format,
             }),
@@ -277,6 +335,17 @@ fn truth(text: &str) -> Result<bool, String> {
     }
 }
 
+fn port_ranges(list: &str) -> Result<Vec<RangeInclusive<u16>>, String> {
+    let parse = |text: &str| {
+        let (from, to) = text.split_once('-').unwrap_or((text, text));
+        let port = |text: &str| text.trim().parse::<u16>().ok().filter(|port| *port > 0);
+        let range = port(from).zip(port(to)).filter(|(from, to)| from <= to);
+        range.map(|(from, to)| from..=to).ok_or_else(|| format!("{text:?} is neither a port nor a range like 1024-65535."))
+    };
+    let ports: Vec<_> = list.split(',').map(str::trim).filter(|text| !text.is_empty()).map(parse).collect::<Result<_, _>>()?;
+    if ports.is_empty() { Err("It names no port.".into()) } else { Ok(ports) }
+}
+
 fn pauses(list: &str) -> Result<Vec<Duration>, String> {
     let parse = |text: &str| {
         let seconds = text.parse::<u32>().ok().filter(|seconds| (1..=604_800).contains(seconds));
@@ -284,64 +353,4 @@ fn pauses(list: &str) -> Result<Vec<Duration>, String> {
     };
     let pauses: Vec<Duration> = list.split(',').map(str::trim).map(parse).collect::<Result<_, _>>()?;
     if pauses.len() <= 20 { Ok(pauses) } else { Err(format!("{} tries are more than 20.", pauses.len())) }
-}
-
-fn given_secret_key(key: Option<&str>, file: Option<&Path>) -> Result<Option<SecretKey>> {
-    let key = key.filter(|key| !key.is_empty());
-    let file = file.filter(|file| !file.as_os_str().is_empty());
-    match (key, file) {
-        (Some(_), Some(_)) => Err(Error::field("LATCHKEY_SECRET_KEY", "It is set beside LATCHKEY_SECRET_KEY_FILE; set one of them.")),
-        (Some(key), None) => match parse_key(key) {
-            Some(key) => Ok(Some(key)),
-            None => Err(Error::field("LATCHKEY_SECRET_KEY", "It is not 64 hex digits (`openssl rand -hex 32` makes some).")),
-        },
-        (None, Some(file)) => read_key(file).map(Some).map_err(|why| Error::field("LATCHKEY_SECRET_KEY_FILE", why)),
-        (None, None) => Ok(None),
-    }
-}
-
-/// The secret key of a data directory, made at the first call. Several processes may make that call at once.
-///
-/// # Errors
-/// `Invalid` when the file can't be made or read, or holds something else.
-pub fn kept_secret_key(data_dir: &Path) -> Result<SecretKey> {
-    let path = data_dir.join("secret.key");
-    if !path.exists() {
-        make_key(data_dir, &path).map_err(|e| Error::field("LATCHKEY_DATA_DIR", format!("Cannot create {}: {e}.", path.display())))?;
-    }
-    read_key(&path).map_err(|why| Error::field("LATCHKEY_DATA_DIR", why))
-}
-
-fn make_key(data_dir: &Path, path: &Path) -> std::io::Result<()> {
-    let broken = |e: Error| std::io::Error::other(e.to_string());
-    std::fs::create_dir_all(data_dir)?;
-    let unfinished = data_dir.join(format!("secret.key.{}", secret::random_base62(8).map_err(broken)?));
-    let hex: String = secret::random_32().map_err(broken)?.iter().map(|byte| format!("{byte:02x}")).collect();
-    let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&unfinished)?;
-    file.write_all(hex.as_bytes())?;
-    file.write_all(b"\n")?;
-    file.sync_all()?;
-    // Unlike a rename, a link never replaces the key that another process made meanwhile.
-    let linked = std::fs::hard_link(&unfinished, path);
-    std::fs::remove_file(&unfinished)?;
-    match linked {
-        Err(e) if e.kind() != std::io::ErrorKind::AlreadyExists => Err(e),
-        _ => std::fs::File::open(data_dir)?.sync_all(),
-    }
-}
-
-fn read_key(path: &Path) -> Result<SecretKey, String> {
-    let text = std::fs::read_to_string(path).map_err(|e| format!("Cannot read {}: {e}.", path.display()))?;
-    parse_key(text.trim()).ok_or_else(|| format!("{} does not hold 64 hex digits.", path.display()))
-}
-
-fn parse_key(hex: &str) -> Option<SecretKey> {
-    let mut key = [0; 32];
-    if hex.len() != 64 || !hex.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-        return None;
-    }
-    for (byte, digits) in key.iter_mut().zip(hex.as_bytes().chunks(2)) {
-        *byte = u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()?;
-    }
-    Some(SecretKey(key))
 }

@@ -2,35 +2,22 @@
 //!
 //! # The code map
 //!
-//! | layer | modules | may import |
-//! |---|---|---|
-//! | kernel | `clock` `ids` `secret` `error` `raw_json` `outcome` `metrics` `wake` `config` `profile` `site` `postgres` | each other, upwards only |
-//! | database | `db` `schema` `actor` `batch` | the kernel |
-//! | capabilities | `orgs` `accounts` `keys` `admission` `jobs` `credits` `usage` `audit` | those, and each other as below |
-//! | edges | `web` (dashboard), `partner_api`, `worker_api`, `sandbox` (the built-in worker) | capabilities and kernel, never each other |
-//! | assembly | `server` `cli` | everything |
-//!
-//! Capabilities are synchronous, take a connection and know nothing of HTTP; SQL lives in them alone. Sideways: all but `usage`
-//! write to `audit`; `orgs` → `credits`; `accounts` → `orgs`; `jobs` → `credits`; `admission` → `credits` `jobs` `usage`.
-//! `tests/it/tidy.rs` holds the whole table and fails on a breach.
-//!
-//! # The code map
-//!
 //! A noun has one name wherever it appears: `src/keys/`, `src/web/keys/`, `templates/keys/`, `src/partner_api/key.rs`.
 //! A request makes three stops: an edge reads it, one capability function does it, a template or a JSON body tells it.
 //!
 //! | layer | modules | may use |
 //! |---|---|---|
-//! | kernel | `clock` `ids` `secret` `error` `outcome` `raw_json` `wake` `metrics` `config` | each other |
+//! | kernel | `clock` `ids` `secret` `error` `outcome` `raw_json` `wake` `metrics` `config` `courier` | each other |
 //! | shared | `schema` `actor` `profile` `db` `batch` `site` | kernel |
-//! | capabilities | `audit` `credits` `orgs` `accounts` `keys` `jobs` `usage` `admission` | shared, kernel, and the edges below |
+//! | capabilities | `audit` `credits` `orgs` `accounts` `keys` `jobs` `usage` `admission` `webhooks` | shared, kernel, and the edges below |
 //! | database at home | `postgres` | nothing of ours |
-//! | edges | `web` `partner_api` `worker_api` `sandbox` | capabilities, shared, kernel; never each other, `schema` or `diesel` |
+//! | edges | `web` (the dashboard), `partner_api` `worker_api` `sandbox` (the built-in worker), `delivery` (what sends webhooks) | capabilities, shared, kernel; never each other, `schema` or `diesel` |
 //! | assembly | `server` `cli` `main` | everything |
 //!
 //! Capabilities are synchronous, take a connection first and whose data it is next, and know nothing of HTTP. Sideways they
 //! use each other in one direction only: all may write to `audit`; `orgs` opens accounts in `credits`; `accounts` reads `orgs`;
-//! `jobs` moves `credits`; `admission` settles through `jobs`, `credits` and `usage`. `tests/it/tidy.rs` holds all this to be true.
+//! `jobs` moves `credits`; `admission` settles through `jobs`, `credits` and `usage`. Edges hand what is to be
+//! sent over the counter in [`courier`], behind which `delivery` sends it. `tests/it/tidy.rs` holds all this to be true.
 //!
 //! Three modules open with the state machine that they keep and its invariants: [`admission`], [`credits`], [`keys`]; and [`jobs`]
 //! with the life of a job. [`batch`] is how admission stays exact and fast at once.
@@ -44,8 +31,10 @@ pub mod batch;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod courier;
 pub mod credits;
 pub mod db;
+pub mod delivery;
 pub mod error;
 pub mod ids;
 pub mod jobs;
@@ -60,10 +49,13 @@ pub mod raw_json;
 pub mod sandbox;
 #[allow(missing_docs)]
 pub mod schema;
+pub mod sealed;
 pub mod secret;
 pub mod server;
 pub mod site;
+mod statement;
 pub mod usage;
 pub mod wake;
 pub mod web;
+pub mod webhooks;
 pub mod worker_api;

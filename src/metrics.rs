@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::time::Duration;
 
 use prometheus_client::encoding::{EncodeLabelSet, text};
 use prometheus_client::metrics::counter::Counter;
@@ -15,6 +16,13 @@ use prometheus_client::registry::{Registry, Unit};
 pub struct Outcome {
     /// `accepted`, `missing`, `rate_limited`, …
     pub outcome: &'static str,
+}
+
+/// How a webhook attempt ended.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct AttemptResult {
+    /// `delivered`, `refused_by_endpoint`, or the class of failure: `timeout`, `blocked`, …
+    pub result: &'static str,
 }
 
 /// The counters of one instance. A clone counts in the same place.
@@ -34,6 +42,12 @@ pub struct Metrics {
     pub request_duration: Histogram,
     /// Jobs whose lease ran out, back in the queue or failed.
     pub expired_leases: Counter,
+    /// Webhook attempts, by result. See [`Metrics::attempted`].
+    pub delivery_attempts: Family<AttemptResult, Counter>,
+    /// Webhook attempts written together in one batch.
+    pub delivery_batch_size: Histogram,
+    /// Seconds that a webhook attempt took.
+    pub delivery_duration: Histogram,
     /// Requests that wait to be decided. Set when the page is asked for.
     pub admit_waiting: Gauge,
     /// Requests that wait to be written. Set when the page is asked for.
@@ -61,6 +75,9 @@ impl Metrics {
             admission_duration: durations(),
             request_duration: durations(),
             expired_leases: Counter::default(),
+            delivery_attempts: Family::default(),
+            delivery_batch_size: sizes(),
+            delivery_duration: durations(),
             admit_waiting: Gauge::default(),
             settle_waiting: Gauge::default(),
             queued_jobs: Gauge::default(),
@@ -75,6 +92,12 @@ impl Metrics {
     /// Counts one decided request.
     pub fn admitted(&self, outcome: &'static str) {
         self.admissions.get_or_create(&Outcome { outcome }).inc();
+    }
+
+    /// Counts one webhook attempt.
+    pub fn attempted(&self, result: &'static str, duration: Duration) {
+        self.delivery_attempts.get_or_create(&AttemptResult { result }).inc();
+        self.delivery_duration.observe(duration.as_secs_f64());
     }
 
     /// The OpenMetrics text.
@@ -94,6 +117,9 @@ impl Metrics {
         all.register_with_unit("admission_duration", "From arrival to admission", Unit::Seconds, self.admission_duration.clone());
         all.register_with_unit("request_duration", "From arrival to answer", Unit::Seconds, self.request_duration.clone());
         all.register("expired_leases", "Jobs whose lease ran out", self.expired_leases.clone());
+        all.register("delivery_attempts", "Webhook attempts", self.delivery_attempts.clone());
+        all.register("delivery_batch_size", "Webhook attempts written in one transaction", self.delivery_batch_size.clone());
+        all.register_with_unit("delivery_duration", "Of a webhook attempt", Unit::Seconds, self.delivery_duration.clone());
         all.register("admit_waiting", "Requests that wait to be decided", self.admit_waiting.clone());
         all.register("settle_waiting", "Requests that wait to be written", self.settle_waiting.clone());
         all.register("queued_jobs", "Jobs of the deployment that wait for a worker", self.queued_jobs.clone());

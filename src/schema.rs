@@ -112,18 +112,6 @@ diesel::table! {
 }
 
 diesel::table! {
-    job_events (job_id, sequence) {
-        organization_id -> Uuid,
-        job_id -> Uuid,
-        sequence -> Int4,
-        id -> Uuid,
-        event_type -> Text,
-        payload -> Json,
-        created_at -> Timestamptz,
-    }
-}
-
-diesel::table! {
     jobs (id) {
         id -> Uuid,
         organization_id -> Uuid,
@@ -244,6 +232,100 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    deliveries (organization_id, event_id) {
+        organization_id -> Uuid,
+        event_id -> Uuid,
+        lane -> Uuid,
+        sequence -> Int4,
+        event_type -> Text,
+        state -> Text,
+        attempts -> Int4,
+        failures -> Int2,
+        last_status -> Nullable<Int2>,
+        last_failure -> Nullable<Text>,
+        last_duration_us -> Nullable<Int4>,
+        finished_at -> Nullable<Timestamptz>,
+    }
+}
+
+diesel::table! {
+    delivery_attempts (organization_id, event_id, number) {
+        organization_id -> Uuid,
+        event_id -> Uuid,
+        number -> Int4,
+        at -> Timestamptz,
+        request -> Text,
+        address -> Nullable<Text>,
+        status -> Nullable<Int2>,
+        answer_head -> Nullable<Text>,
+        answer_body -> Nullable<Text>,
+        answer_is_cut -> Bool,
+        failure -> Nullable<Text>,
+        failure_message -> Nullable<Text>,
+        dns_us -> Nullable<Int4>,
+        connect_us -> Nullable<Int4>,
+        tls_us -> Nullable<Int4>,
+        first_byte_us -> Nullable<Int4>,
+        total_us -> Int4,
+    }
+}
+
+diesel::table! {
+    delivery_lanes (id) {
+        organization_id -> Uuid,
+        id -> Uuid,
+        due_at -> Timestamptz,
+        claim -> Nullable<Uuid>,
+    }
+}
+
+diesel::table! {
+    delivery_minutes (organization_id, minute) {
+        organization_id -> Uuid,
+        minute -> Timestamptz,
+        delivered -> Int8,
+        gave_up -> Int8,
+    }
+}
+
+diesel::table! {
+    events (organization_id, id) {
+        organization_id -> Uuid,
+        job_id -> Nullable<Uuid>,
+        sequence -> Int4,
+        id -> Uuid,
+        event_type -> Text,
+        payload -> Json,
+        created_at -> Timestamptz,
+        number -> Nullable<Int8>,
+    }
+}
+
+diesel::table! {
+    webhook_secrets (organization_id, generation) {
+        organization_id -> Uuid,
+        generation -> Int4,
+        sealed -> Bytea,
+        hint -> Text,
+        created_at -> Timestamptz,
+        created_by -> Text,
+        ends_at -> Nullable<Timestamptz>,
+    }
+}
+
+diesel::table! {
+    webhooks (organization_id) {
+        organization_id -> Uuid,
+        url -> Text,
+        created_at -> Timestamptz,
+        updated_at -> Timestamptz,
+        disabled_at -> Nullable<Timestamptz>,
+        disabled_reason -> Nullable<Text>,
+        failing_since -> Nullable<Timestamptz>,
+    }
+}
+
 diesel::joinable!(api_key_secrets -> api_keys (key_id));
 diesel::joinable!(api_keys -> organizations (organization_id));
 diesel::joinable!(invitations -> users (user_id));
@@ -258,9 +340,13 @@ diesel::allow_tables_to_appear_in_same_query!(
     audit_heads,
     credit_balances,
     credit_entries,
+    deliveries,
+    delivery_attempts,
+    delivery_lanes,
+    delivery_minutes,
+    events,
     idempotency_keys,
     invitations,
-    job_events,
     jobs,
     memberships,
     organizations,
@@ -269,5 +355,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     sessions,
     sign_in_throttles,
     users,
+    webhook_secrets,
+    webhooks,
     worker_tokens,
 );

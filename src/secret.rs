@@ -1,5 +1,7 @@
 //! Random secrets and their digests. What leaves this module as plain text is shown once and kept nowhere.
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD as BASE64;
 use diesel::deserialize::{self, FromSql, FromSqlRow};
 use diesel::expression::AsExpression;
 use diesel::pg::{Pg, PgValue};
@@ -95,6 +97,51 @@ impl PlainToken {
     /// The text itself, for the one place that shows it.
     pub fn reveal(&self) -> &str {
         &self.0
+    }
+}
+
+/// The key that signs a webhook's deliveries: `whsec_` and the base64 of its bytes (Standard Webhooks 1.0.0). Like a
+/// [`PlainToken`] it can't be printed by accident; unlike one it is kept, encrypted, because signing needs it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SigningSecret(Vec<u8>);
+
+impl SigningSecret {
+    /// Prefix of the text.
+    pub const PREFIX: &'static str = "whsec_";
+
+    /// 32 bytes from the operating system's generator.
+    ///
+    /// # Errors
+    /// `Internal` when the operating system has no randomness to give.
+    pub fn generate() -> Result<Self> {
+        Ok(Self(random_32()?.to_vec()))
+    }
+
+    /// The secret of these bytes.
+    pub fn from_bytes(bytes: Vec<u8>) -> Self {
+        Self(bytes)
+    }
+
+    /// Its bytes, for signing and sealing.
+    pub fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// The text, for the one place that shows it.
+    pub fn reveal(&self) -> String {
+        format!("{}{}", Self::PREFIX, BASE64.encode(&self.0))
+    }
+
+    /// The last four characters of the text, by which people tell two secrets apart.
+    pub fn hint(&self) -> String {
+        let text = self.reveal();
+        text[text.len() - 4..].to_owned()
+    }
+}
+
+impl std::fmt::Debug for SigningSecret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("SigningSecret(…)")
     }
 }
 

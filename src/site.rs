@@ -1,11 +1,15 @@
 //! What every edge of one running instance shares.
 
+use std::ops::RangeInclusive;
 use std::sync::Arc;
+use std::time::Duration;
 
-use sha2::{Digest as _, Sha512};
+use ipnet::IpNet;
 
 use crate::db::Db;
 use crate::profile::Profile;
+use crate::sealed::Keyring;
+use crate::wake::Wake;
 
 /// What every edge of one running instance shares.
 #[derive(Clone)]
@@ -17,7 +21,11 @@ pub struct Site {
     /// Where readers and partners reach it, without a slash at the end.
     pub public_url: String,
     /// Root of what is signed and encrypted.
-    pub secret_key: SecretKey,
+    pub keyring: Keyring,
+    /// Where webhooks may go, and when they are tried again.
+    pub webhooks: Arc<WebhookRules>,
+    /// Rung after a commit that left something to deliver.
+    pub news: Wake,
 }
 
 impl Site {
@@ -27,19 +35,22 @@ impl Site {
     }
 }
 
-/// 32 bytes that never leave the process.
-#[derive(Clone)]
-pub struct SecretKey(pub [u8; 32]);
-
-impl SecretKey {
-    /// 64 bytes for one purpose, independent of those for any other.
-    pub fn derive(&self, purpose: &str) -> [u8; 64] {
-        Sha512::new().chain_update(b"latchkey ").chain_update(purpose).chain_update([0]).chain_update(self.0).finalize().into()
-    }
+/// Where webhooks may go, and when they are tried again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WebhookRules {
+    /// Loopback and private ranges that they may reach although they are not public.
+    pub allow: Vec<IpNet>,
+    /// Whether http will do.
+    pub allow_http: bool,
+    /// Ports that they may reach, as ranges with both ends.
+    pub ports: Vec<RangeInclusive<u16>>,
+    /// Pauses between tries.
+    pub retries: Vec<Duration>,
 }
 
-impl std::fmt::Debug for SecretKey {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("SecretKey(…)")
+impl Default for WebhookRules {
+    fn default() -> Self {
+        let retries = [5, 300, 1_800, 7_200, 18_000, 36_000, 36_000].map(Duration::from_secs);
+        Self { allow: Vec::new(), allow_http: false, ports: vec![80..=80, 443..=443, 1024..=65535], retries: retries.into() }
     }
 }

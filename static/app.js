@@ -2,7 +2,7 @@
 // What it expects of the markup: data-copy, data-copy-text, data-relative, data-local, data-zone, data-close, data-opens, #dialog, #new-key, #announce.
 (() => {
   const $ = (selector, root = document) => root.querySelector(selector);
-  const all = (selector) => document.querySelectorAll(selector);
+  const all = (selector) => document.querySelectorAll(selector), once = ':is(#new-key, #webhook-secret)'; // shown once
   const announce = (text) => { const at = $('#announce'); at.textContent = ''; setTimeout(() => { at.textContent = text; }, 50); };
 
   // Copying. navigator.clipboard exists on https and localhost only, hence the older command, hence selecting for the reader.
@@ -20,7 +20,7 @@
       return announce('Not copied. The text is selected: copy it with the keyboard.');
     }
     button.focus(); announce('Copied');
-    const banner = button.closest('#new-key'), label = $('span', button), use = $('use', button);
+    const banner = button.closest(once), label = $('span', button), use = $('use', button);
     if (banner) banner.dataset.copied = '';
     if (button.classList.contains('copied')) return;
     const before = [label?.textContent, use?.getAttribute('href')];
@@ -63,19 +63,20 @@
   setInterval(tellTime, 15000);
 
   // The one-time banner: leaving without the key asks once, and so does making another; other changes leave it in place.
-  let kept = null; const uncopied = () => $('#new-key:not([data-copied=""])');
+  let kept = null; const uncopied = () => $(`${once}:not([data-copied=""])`);
   addEventListener('beforeunload', (event) => {
-    const banner = $('#new-key:not([data-copied])'); if (!banner) return;
+    const banner = $(`${once}:not([data-copied])`); if (!banner) return;
     banner.dataset.copied = 'asked';
     event.preventDefault(); // the browser words the question
   });
   document.addEventListener('copy', ({ target }) => { // by hand counts too
-    if ((target.closest ? target : target.parentElement)?.closest('#new-key')) $('#new-key').dataset.copied = '';
+    if ((target.closest ? target : target.parentElement)?.closest(once)) $(once).dataset.copied = '';
   });
-
+  // What the page asks by itself, every few seconds: not while nobody looks, and without a word when it fails.
+  const byItself = (ctx) => ctx?.sourceEvent?.type === 'every';
   document.addEventListener('htmx:before:request', (event) => {
-    if (!uncopied() || !$('[name=once]', event.target)) return;
-    if (!confirm('The new key has not been copied and won’t be shown again. Go on?')) event.preventDefault();
+    const anew = () => uncopied() && $('[name=once]', event.target) && !confirm('The new key has not been copied and won’t be shown again. Go on?');
+    if (byItself(event.detail.ctx) ? document.hidden : anew()) event.preventDefault();
   });
   document.addEventListener('htmx:before:swap', ({ detail: { ctx } }) => { kept = ctx.select === '#main' ? uncopied() : null; });
 
@@ -83,19 +84,19 @@
   let opener = null;
   document.addEventListener('htmx:after:swap', ({ detail: { ctx } }) => {
     const dialog = $('#dialog');
-    closeMenus(); tellTime();
+    if (!byItself(ctx)) closeMenus(); tellTime();
     if (ctx.select === '#main') { // the page changed under the reader: say so
       opener = null; dialog.close();
       ($('#new-key') ?? $('#flash') ?? $('#main'))?.focus();
-      if (kept && !$('#new-key')) $('#main').prepend(kept);
+      if (kept && !$(once)) $('#main').prepend(kept);
     } else if (!dialog.open && dialog.childElementCount) {
       opener = ctx.sourceElement.closest('details')?.querySelector('summary') ?? $('button', ctx.sourceElement) ?? ctx.sourceElement;
       dialog.showModal();
     }
   });
-  document.addEventListener('htmx:error', () => {
+  document.addEventListener('htmx:error', ({ detail: { ctx } }) => {
     const at = $('dialog[open] .confirm') || $('#main');
-    if (!$('.no-answer', at)) at.prepend($('#no-answer').content.cloneNode(true));
+    if (!byItself(ctx) && !$('.no-answer', at)) at.prepend($('#no-answer').content.cloneNode(true));
   });
   $('#dialog')?.addEventListener('close', ({ target }) => { target.replaceChildren(); opener?.focus(); opener = null; });
 

@@ -198,7 +198,7 @@ pub fn visit(conn: &mut PgConnection, user: UserId, slug: Option<&str>) -> Resul
 fn operate(actor: &Actor) -> Result<()> {
     match actor.kind() {
         ActorKind::CommandLine | ActorKind::System => Ok(()),
-        ActorKind::User => Err(Error::Forbidden),
+        ActorKind::User | ActorKind::Key => Err(Error::Forbidden),
     }
 }
 

@@ -48,18 +48,30 @@ pub fn create(
 /// # Errors
 /// Those of the database.
 pub fn load(conn: &mut PgConnection, now: OffsetDateTime, token: SecretDigest) -> Result<Option<UserId>> {
-    let found: Option<(UserId, OffsetDateTime)> = sessions::table
-        .find(token)
-        .filter(sessions::seen_at.gt(now - IDLE).and(sessions::created_at.gt(now - ABSOLUTE)))
-        .select((sessions::user_id, sessions::seen_at))
-        .first(conn)
-        .optional()?;
+    let found = find(conn, now, token)?;
     if found.is_some_and(|(_, seen_at)| seen_at <= now - TOUCH) {
         diesel::update(sessions::table.find(token).filter(sessions::seen_at.le(now - TOUCH)))
             .set(sessions::seen_at.eq(now))
             .execute(conn)?;
     }
     Ok(found.map(|(user, _)| user))
+}
+
+/// The same for what a page asks by itself: nobody was seen, or an open page would keep its session from ever being idle.
+///
+/// # Errors
+/// Those of the database.
+pub fn peek(conn: &mut PgConnection, now: OffsetDateTime, token: SecretDigest) -> Result<Option<UserId>> {
+    Ok(find(conn, now, token)?.map(|(user, _)| user))
+}
+
+fn find(conn: &mut PgConnection, now: OffsetDateTime, token: SecretDigest) -> Result<Option<(UserId, OffsetDateTime)>> {
+    Ok(sessions::table
+        .find(token)
+        .filter(sessions::seen_at.gt(now - IDLE).and(sessions::created_at.gt(now - ABSOLUTE)))
+        .select((sessions::user_id, sessions::seen_at))
+        .first(conn)
+        .optional()?)
 }
 
 /// Ends one session; audited, with where it began. One that has ended already is left alone.

@@ -7,9 +7,10 @@ use serde_json::json;
 use super::failure::{Done, Failure};
 use super::opened::Opened;
 use super::output::{Output, say};
-use crate::config::{self, Settings};
+use crate::config::{self, KeyPlace, Settings};
 use crate::error::{Error, Result};
-use crate::{audit, clock, credits, db};
+use crate::sealed::{Keyring, SecretKey};
+use crate::{audit, clock, credits, db, webhooks};
 
 /// More than this between our clock and the database's is wrong: limits and leases go by both.
 const SKEW: time::Duration = time::Duration::seconds(2);
@@ -34,10 +35,10 @@ pub fn run(Doctor { output, settings }: Doctor) -> Done {
     let place = settings.place().clone();
     let checked = settings.check();
     findings.push(settings_finding(&checked));
-    findings.push(Finding { what: "secret key", said: secret_key(&checked, &place) });
+    findings.push(Finding { what: "secret key", said: secret_key(&checked) });
     match Opened::find(&place, 1) {
         Ok(opened) => {
-            findings.extend(look_at_database(&opened));
+            findings.extend(look_at_database(&opened, keyring(&checked)));
             opened.close()?;
         }
         Err(failure) => findings.push(Finding { what: "database", said: Err(failure.sentence()) }),
@@ -69,21 +70,31 @@ fn settings_finding(checked: &Result<config::Config>) -> Finding {
     Finding { what: "settings", said }
 }
 
-fn secret_key(checked: &Result<config::Config>, place: &config::Place) -> Result<String, String> {
-    match checked {
-        Ok(config) if config.secret_key.is_some() => Ok("given by a setting".into()),
-        Ok(_) if place.data_dir.join("secret.key").exists() => match config::kept_secret_key(&place.data_dir) {
-            Ok(_) => Ok(format!("kept in {}", place.data_dir.join("secret.key").display())),
-            Err(_) => {
-                Err(format!("{} does not hold 64 hex digits; restore it from a backup.", place.data_dir.join("secret.key").display()))
-            }
+fn secret_key(checked: &Result<config::Config>) -> Result<String, String> {
+    match checked.as_ref().map(|config| &config.secret_key) {
+        Ok(KeyPlace::Setting(keys)) => Ok(format!("given by a setting{}", count(keys.len()))),
+        Ok(KeyPlace::Kept(file)) if !file.exists() => Ok("none yet; the first start makes it".into()),
+        Ok(KeyPlace::Named(file) | KeyPlace::Kept(file)) => match file.read() {
+            Ok(keys) => Ok(format!("kept in {}{}", file.path().display(), count(keys.len()))),
+            Err(why) => Err(format!("{why} Restore it from a backup.")),
         },
-        Ok(_) => Ok("none yet; the first start makes it".into()),
         Err(_) => Err("not looked at: the settings are wrong".into()),
     }
 }
 
-fn look_at_database(opened: &Opened) -> Vec<Finding> {
+fn count(keys: usize) -> String {
+    if keys == 1 { String::new() } else { format!(", {keys} of them: being turned over, see `latchkey secret-key rotate`") }
+}
+
+/// The keys, if there are any to look at what they open.
+fn keyring(checked: &Result<config::Config>) -> Option<Keyring> {
+    match &checked.as_ref().ok()?.secret_key {
+        KeyPlace::Kept(file) if !file.exists() => None,
+        place => place.keyring().ok(),
+    }
+}
+
+fn look_at_database(opened: &Opened, keyring: Option<Keyring>) -> Vec<Finding> {
     let migrated = opened.db.needs_migration();
     let mut findings = vec![Finding {
         what: "database",
@@ -93,16 +104,17 @@ fn look_at_database(opened: &Opened) -> Vec<Finding> {
             Err(e) => Err(format!("does not answer: {e}")),
         },
     }];
-    let mut look = |what, at: fn(&mut PgConnection) -> Result<Result<String, String>>| {
-        let said = opened.db.run_blocking(at).unwrap_or_else(|e| Err(e.to_string()));
+    let mut look = |what, at: &dyn Fn(&mut PgConnection) -> Result<Result<String, String>>| {
+        let said = opened.db.run_blocking(|conn| at(conn)).unwrap_or_else(|e| Err(e.to_string()));
         findings.push(Finding { what, said });
     };
     if matches!(migrated, Ok(false)) {
-        look("ledger", ledger);
-        look("audit log", audit_log);
+        look("ledger", &ledger);
+        look("audit log", &audit_log);
+        look("sealed", &|conn| sealed(conn, keyring.as_ref()));
     }
     if migrated.is_ok() {
-        look("clock", clock_skew);
+        look("clock", &clock_skew);
     }
     findings
 }
@@ -121,6 +133,20 @@ fn audit_log(conn: &mut PgConnection) -> Result<Result<String, String>> {
     Ok(match found.first_break {
         None => Ok(format!("whole: {} entries in {} chains", found.entries, found.chains)),
         Some(at) => Err(format!("broken at entry {} of chain {}: {}; compare with a backup", at.sequence, at.chain, at.reason)),
+    })
+}
+
+fn sealed(conn: &mut PgConnection, keyring: Option<&Keyring>) -> Result<Result<String, String>> {
+    // Without a key none opens, whichever is tried.
+    let keyring = keyring.cloned().map_or_else(|| SecretKey::generate().map(Keyring::from), Ok)?;
+    let (all, shut) = webhooks::check_secrets(conn, &keyring)?;
+    Ok(match (all, shut) {
+        (0, _) => Ok("nothing yet".into()),
+        (_, 0) => Ok(format!("all {all} signing secrets of webhooks open with the secret key")),
+        _ => Err(format!(
+            "{shut} of {all} signing secrets of webhooks do not open; put the secret key that they were sealed with behind the \
+             current one, on a line of its own, and run `latchkey secret-key rotate`"
+        )),
     })
 }
 

@@ -13,6 +13,7 @@ mod orgs;
 mod output;
 mod people;
 mod profiles;
+mod secret_key;
 mod serve;
 mod tokens;
 
@@ -57,6 +58,9 @@ enum Command {
     /// Credentials of the programs that do the jobs
     #[command(subcommand)]
     WorkerToken(tokens::Command),
+    /// The secret key, the root of what is signed and encrypted
+    #[command(subcommand)]
+    SecretKey(secret_key::Command),
     /// Profiles: the contract that a deployment speaks
     #[command(subcommand)]
     Profile(profiles::Command),
@@ -84,6 +88,7 @@ pub fn main() -> ExitCode {
         Command::Limit(command) => credits::limit(command),
         Command::Key(command) => keys::run(command),
         Command::WorkerToken(command) => tokens::run(command),
+        Command::SecretKey(command) => secret_key::run(command),
         Command::Profile(command) => profiles::run(command),
         Command::Audit(command) => audit::run(command),
         Command::Migrate(command) => database::migrate(command),

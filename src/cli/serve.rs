@@ -7,10 +7,12 @@ use tracing_subscriber::EnvFilter;
 use super::failure::Done;
 use super::opened::Opened;
 use super::output::say;
-use crate::config::{Config, LogFormat, Settings, kept_secret_key};
+use crate::config::{Config, LogFormat, Settings};
+use crate::delivery::World;
 use crate::postgres::ServeLock;
 use crate::server::{Instance, Listener};
 use crate::site::Site;
+use crate::wake::Wake;
 
 /// Connections for everything but the batches and the background threads, which have their own.
 const POOL: u32 = 10;
@@ -26,18 +28,18 @@ pub fn run(settings: Settings) -> Done {
 
 /// What `serve` and `demo` have in common. `ready` is called with connections open.
 pub fn start(config: Config, demo: bool, ready: impl FnOnce(&Site, SocketAddr) -> Done) -> Done {
-    let Config { listen, public_url, place, profile, secret_key, log, log_format, .. } = config;
+    let Config { listen, public_url, place, profile, secret_key, webhooks, log, log_format } = config;
     init_log(log, log_format);
     // Before the port: that it is taken, too, is then no surprise.
     let _lock = place.database_url().is_none().then(|| ServeLock::acquire(&place.data_dir)).transpose()?;
     let listener = Listener::bind(&listen)?;
     // With the port that was really taken.
     let public_url = public_url.unwrap_or_else(|| format!("http://{}", listener.address()));
-    let secret_key = secret_key.map_or_else(|| kept_secret_key(&place.data_dir), Ok)?;
+    let keyring = secret_key.keyring()?;
     let Opened { db, cluster, .. } = Opened::migrated(&place, POOL)?;
-    let site = Site { db, profile, public_url, secret_key };
+    let site = Site { db, profile, public_url, keyring, webhooks, news: Wake::default() };
     let workers = std::thread::available_parallelism().map_or(2, |cores| cores.get().max(2));
-    let instance = Instance { site: site.clone(), listener, workers, cluster, signals: true, demo };
+    let instance = Instance { site: site.clone(), listener, workers, cluster, signals: true, demo, world: World::default() };
     let mut said = Ok(());
     instance.run(|address, server| {
         said = ready(&site, address);

@@ -44,7 +44,7 @@ pub fn claim(conn: &mut PgConnection, now: OffsetDateTime, profile: &Profile, ki
             job.attempts += 1;
             if first {
                 job.started_at = Some(now);
-                let fact = Fact { word: "started", status: Status::Processing, percentage: job.percentage };
+                let fact = Fact { word: "started", status: Status::Processing, percentage: job.percentage, error: None };
                 emit(conn, now, kind, &mut job, &[fact])?;
             }
             diesel::update(jobs::table.find(job.id))

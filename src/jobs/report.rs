@@ -46,8 +46,8 @@ pub fn progress(
         let mut job = held(conn, now, id, lease)?;
         let before = job.percentage;
         job.percentage = before.max(reported);
-        let passed: Vec<Fact> = (before / 10 + 1..=job.percentage / 10)
-            .map(|tenth| Fact { word: "progress", status: Status::Processing, percentage: tenth * 10 })
+        let passed: Vec<Fact<'_>> = (before / 10 + 1..=job.percentage / 10)
+            .map(|tenth| Fact { word: "progress", status: Status::Processing, percentage: tenth * 10, error: None })
             .collect();
         if !passed.is_empty() {
             emit(conn, now, kind_of(profile, &job)?, &mut job, &passed)?;
@@ -128,7 +128,12 @@ pub(super) fn finish(
         Ending::Completed(_) => ("completed", Standing { status: Status::Completed, percentage: 100 }),
         Ending::Failed { .. } => ("failed", Standing { status: Status::Failed, percentage: job.percentage }),
     };
-    let fact = Fact { word, status: standing.status, percentage: standing.percentage };
+    end_hold(conn, now, &job, standing.status, actor)?;
+    let error = match &ending {
+        Ending::Completed(_) => None,
+        Ending::Failed { code, message } => Some((*code, *message)),
+    };
+    let fact = Fact { word, status: standing.status, percentage: standing.percentage, error };
     emit(conn, now, kind_of(profile, &job)?, &mut job, &[fact])?;
     let (result, error) = match ending {
         Ending::Completed(result) => (Some(result), None),
@@ -146,7 +151,6 @@ pub(super) fn finish(
             jobs::error_message.eq(error.map(|(_, message)| message)),
         ))
         .execute(conn)?;
-    end_hold(conn, now, &job, standing.status, actor)?;
     Ok(standing)
 }
 

@@ -15,16 +15,38 @@ const BODY: usize = INPUT + 16 * 1024;
 
 /// The body's text, as it came.
 pub(super) async fn read(request: &HttpRequest, payload: web::Payload) -> Result<String, ClientError> {
-    let content_type = request.content_type();
-    if !(content_type.eq_ignore_ascii_case("application/json") || content_type.to_ascii_lowercase().ends_with("+json")) {
-        return Err(ClientError::new(415, "unsupported_media_type", "Send the body as application/json."));
+    declared(request)?;
+    text_of(whole(payload).await?)
+}
+
+/// The same where there need not be one: without a body, its type does not matter either.
+pub(super) async fn read_if_any(request: &HttpRequest, payload: web::Payload) -> Result<Option<String>, ClientError> {
+    let bytes = whole(payload).await?;
+    if bytes.is_empty() {
+        return Ok(None);
     }
-    let too_large = || ClientError::new(413, "too_large", format!("The body is larger than {} KiB.", BODY / 1024));
-    let bytes = match payload.to_bytes_limited(BODY).await {
-        Err(_) => return Err(too_large()),
-        Ok(Err(_)) => return Err(ClientError::new(400, "broken_body", "The body did not arrive whole.")),
-        Ok(Ok(bytes)) => bytes,
-    };
+    declared(request)?;
+    text_of(bytes).map(Some)
+}
+
+fn declared(request: &HttpRequest) -> Result<(), ClientError> {
+    let content_type = request.content_type();
+    if content_type.eq_ignore_ascii_case("application/json") || content_type.to_ascii_lowercase().ends_with("+json") {
+        Ok(())
+    } else {
+        Err(ClientError::new(415, "unsupported_media_type", "Send the body as application/json."))
+    }
+}
+
+async fn whole(payload: web::Payload) -> Result<web::Bytes, ClientError> {
+    match payload.to_bytes_limited(BODY).await {
+        Err(_) => Err(ClientError::new(413, "too_large", format!("The body is larger than {} KiB.", BODY / 1024))),
+        Ok(Err(_)) => Err(ClientError::new(400, "broken_body", "The body did not arrive whole.")),
+        Ok(Ok(bytes)) => Ok(bytes),
+    }
+}
+
+fn text_of(bytes: web::Bytes) -> Result<String, ClientError> {
     String::from_utf8(bytes.to_vec()).map_err(|_| ClientError::new(400, "invalid_json", "The body is not UTF-8."))
 }
 

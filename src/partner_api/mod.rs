@@ -7,10 +7,12 @@ mod answer;
 mod body;
 mod credits;
 mod door;
+mod events;
 mod jobs;
 mod key;
 mod query;
 mod usage;
+mod webhook;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -20,6 +22,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 
 use crate::admission::{Admit, Creation, Decision, KnownKey, Rule, Settle};
 use crate::batch::Batch;
+use crate::courier::Courier;
 use crate::error::{ClientError, Error, Result};
 use crate::metrics::Metrics;
 use crate::outcome::Outcome;
@@ -38,6 +41,7 @@ pub struct Partner {
     settle: Batch<Settle>,
     metrics: Metrics,
     wake: Wake,
+    courier: Courier,
     slowdown: Slowdown,
     /// For addresses that are nobody's: they count in the profile's first limit, and need no permission.
     elsewhere: Arc<Rule>,
@@ -45,9 +49,9 @@ pub struct Partner {
 
 impl Partner {
     /// The Partner API of one instance.
-    pub fn new(site: Site, admit: Batch<Admit>, settle: Batch<Settle>, metrics: Metrics, wake: Wake) -> Self {
+    pub fn new(site: Site, admit: Batch<Admit>, settle: Batch<Settle>, metrics: Metrics, wake: Wake, courier: Courier) -> Self {
         let elsewhere = Arc::new(Rule::new(None, site.profile.limits.first().map(|limit| (1, limit))));
-        Self { site, admit, settle, metrics, wake, slowdown: Slowdown::default(), elsewhere }
+        Self { site, admit, settle, metrics, wake, courier, slowdown: Slowdown::default(), elsewhere }
     }
 
     /// How many requests wait in the two stages of admission.
@@ -208,6 +212,11 @@ impl Call<'_> {
             Action::CreditsEntries => credits::entries(self).await,
             Action::UsageRead => usage::read(self).await,
             Action::KeyRead => key::read(self),
+            Action::WebhookRead => webhook::read(self).await,
+            Action::WebhookPut => webhook::put(self, payload).await,
+            Action::WebhookDelete => webhook::delete(self).await,
+            Action::WebhookTest => webhook::test(self, payload).await,
+            Action::EventsRead => events::read(self).await,
         }
     }
 

@@ -2,7 +2,9 @@
 
 use std::collections::HashSet;
 
-use super::{Action, Grant, Method, Profile, Refusal, Template, Values};
+use actix_web::http::header::HeaderName;
+
+use super::{Action, Grant, Profile, Refusal, Template, Values};
 use crate::error::FieldError;
 
 /// Path prefixes that belong to Latchkey itself.
@@ -28,6 +30,24 @@ const RESERVED: &[&str] = &[
 /// The words of bodies that are texts; all others are numbers.
 const TEXTS: [&str; 3] = ["message", "code", "permission"];
 
+/// Headers of a delivery that are not the profile's to set.
+const SENDERS: [&str; 14] = [
+    "accept",
+    "accept-encoding",
+    "connection",
+    "content-encoding",
+    "content-length",
+    "content-type",
+    "date",
+    "expect",
+    "host",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+    "user-agent",
+];
+
 struct Problems(Vec<FieldError>);
 
 impl Problems {
@@ -45,6 +65,7 @@ pub(super) fn problems(profile: &Profile) -> Vec<FieldError> {
     limits_and_jobs(profile, &mut problems);
     routes(profile, &mut problems);
     bodies(profile, &mut problems);
+    webhooks(profile, &mut problems);
     problems.0
 }
 
@@ -85,7 +106,7 @@ fn keys(profile: &Profile, problems: &mut Problems) {
         problems.unless(false, "permissions.list", format!("{name:?} stands there twice"));
     }
     for header in &profile.api.key_headers {
-        let fine = header.parse::<actix_web::http::header::HeaderName>().is_ok() && !header.eq_ignore_ascii_case("authorization");
+        let fine = header.parse::<HeaderName>().is_ok() && !header.eq_ignore_ascii_case("authorization");
         problems.unless(fine, "api.key_headers", format!("{header:?} is not the name of another header"));
     }
     // Names of headers have no case: twice the same would make every key ambiguous.
@@ -154,8 +175,9 @@ fn routes(profile: &Profile, problems: &mut Problems) {
             field.clone(),
             "has exactly one {id} when it reads a job and none otherwise",
         );
-        let method = if route.action == Action::JobsCreate { Method::Post } else { Method::Get };
-        problems.unless(route.method == method, field.clone(), format!("is {} by what it does", method.as_str()));
+        let methods = route.action.methods();
+        let named = methods.iter().map(|method| method.as_str()).collect::<Vec<_>>().join(" or ");
+        problems.unless(methods.contains(&route.method), field.clone(), format!("is {named} by what it does"));
         if let Some(job) = &route.job {
             problems.unless(profile.job_kind(job).is_some(), field.clone(), format!("names a job {job:?} that is not defined"));
         }
@@ -206,4 +228,33 @@ fn body(template: &Template, words: &[&'static str], field: &str, problems: &mut
     let samples = words.iter().fold(Values::default(), sample);
     let json = serde_json::from_str::<serde_json::Value>(&template.render(&samples));
     problems.unless(unknown.is_some() || json.is_ok(), format!("{field}.body"), "is not JSON once its words are filled in");
+}
+
+fn webhooks(profile: &Profile, problems: &mut Problems) {
+    let headers = &profile.webhooks.signature_headers;
+    let names: Vec<String> = headers.iter().map(|header| header.name.to_ascii_lowercase()).collect();
+    if let Some(name) = first_repeated(names.iter().map(String::as_str)) {
+        problems.unless(false, "webhooks.signature_headers", format!("{name:?} stands there twice"));
+    }
+    for (header, name) in headers.iter().zip(&names) {
+        let field = |part: &str| format!("webhooks.signature_headers.{}.{part}", header.name);
+        let taken = SENDERS.contains(&name.as_str()) || name.starts_with("webhook-");
+        let fine = name.parse::<HeaderName>().is_ok() && !taken;
+        problems.unless(fine, field("name"), format!("{:?} is not the name of a header of its own", header.name));
+        asks(&header.signed, &["id", "timestamp", "body"], field("signed"), problems);
+        problems.unless(header.signed.words().any(|word| word == "body"), field("signed"), "signs {body}, or anybody could change it");
+        asks(&header.value, &["hex", "base64", "timestamp", "id"], field("value"), problems);
+        let carries = header.value.words().any(|word| ["hex", "base64"].contains(&word));
+        problems.unless(carries, field("value"), "carries the signature as {hex} or {base64}");
+        // The words themselves are letters, digits, and what base64 and ids have beside them.
+        let text = header.value.render(&Values::default());
+        problems.unless(text.bytes().all(|byte| (b' '..=b'~').contains(&byte)), field("value"), "is one line of ASCII");
+    }
+}
+
+fn asks(template: &Template, words: &[&str], field: String, problems: &mut Problems) {
+    let offered = words.iter().map(|word| format!("{{{word}}}")).collect::<Vec<_>>().join(" ");
+    for unknown in template.words().filter(|word| !words.contains(word)) {
+        problems.unless(false, field.clone(), format!("asks for {{{unknown}}}; there is {offered}"));
+    }
 }

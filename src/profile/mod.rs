@@ -4,7 +4,10 @@
 mod check;
 mod duration;
 mod example;
+mod refusals;
 mod render;
+mod routes;
+mod webhooks;
 
 use std::path::Path;
 use std::time::Duration;
@@ -12,7 +15,10 @@ use std::time::Duration;
 use serde::Deserialize;
 
 pub use example::Example;
+pub use refusals::{ErrorShape, Refusal, Refusals};
 pub use render::{Template, Values};
+pub use routes::{Action, Method, Route};
+pub use webhooks::{SignatureHeader, Webhooks};
 
 use crate::error::{Error, Result};
 use crate::ids::{self, JobId};
@@ -47,6 +53,9 @@ pub struct Profile {
     pub refusals: Refusals,
     /// The shape of every other error.
     pub errors: ErrorShape,
+    /// What deliveries carry beyond the standard.
+    #[serde(default)]
+    pub webhooks: Webhooks,
 }
 
 /// Where and how partners call.
@@ -204,121 +213,6 @@ impl Charge {
             Self::OnSuccess => "on_success",
         }
     }
-}
-
-/// One line of the Partner API.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Route {
-    /// HTTP method.
-    pub method: Method,
-    /// Below the base path; `{id}` stands for a job's id.
-    pub path: String,
-    /// What it does.
-    pub action: Action,
-    /// For the actions that concern one kind of job; reading routes may serve all kinds by leaving it out.
-    #[serde(default)]
-    pub job: Option<String>,
-    /// The permission it needs.
-    #[serde(default)]
-    pub permission: Option<String>,
-    /// The limit it counts in.
-    #[serde(default)]
-    pub limit: Option<String>,
-}
-
-/// HTTP methods of the Partner API.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize)]
-#[serde(rename_all = "UPPERCASE")]
-pub enum Method {
-    /// Reads.
-    Get,
-    /// Creates.
-    Post,
-    /// Sets.
-    Put,
-    /// Removes.
-    Delete,
-}
-
-impl Method {
-    /// As on the wire.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Get => "GET",
-            Self::Post => "POST",
-            Self::Put => "PUT",
-            Self::Delete => "DELETE",
-        }
-    }
-}
-
-/// What a route can do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize)]
-pub enum Action {
-    /// Make a job.
-    #[serde(rename = "jobs.create")]
-    JobsCreate,
-    /// Read one.
-    #[serde(rename = "jobs.read")]
-    JobsRead,
-    /// Read what came of it.
-    #[serde(rename = "jobs.results")]
-    JobsResults,
-    /// The balance.
-    #[serde(rename = "credits.read")]
-    CreditsRead,
-    /// The ledger.
-    #[serde(rename = "credits.entries")]
-    CreditsEntries,
-    /// The request history.
-    #[serde(rename = "usage.read")]
-    UsageRead,
-    /// What am I.
-    #[serde(rename = "key.read")]
-    KeyRead,
-}
-
-/// The answer to each refusal.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Refusals {
-    /// No key came.
-    pub missing: Refusal,
-    /// Not a key of ours.
-    pub unknown: Refusal,
-    /// The organization is suspended.
-    pub suspended: Refusal,
-    /// Revoked, or rotated away.
-    pub revoked: Refusal,
-    /// Past its expiry.
-    pub expired: Refusal,
-    /// Paused.
-    pub inactive: Refusal,
-    /// The route needs a permission that the key lacks.
-    pub permission: Refusal,
-    /// Over the limit.
-    pub rate_limited: Refusal,
-    /// Not enough of them.
-    pub credits: Refusal,
-}
-
-/// One answer.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Refusal {
-    /// HTTP status.
-    pub status: u16,
-    /// JSON with words in braces.
-    pub body: Template,
-}
-
-/// The shape of errors that are not refusals.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ErrorShape {
-    /// JSON with `{message}` and `{code}`.
-    pub body: Template,
 }
 
 impl Profile {

@@ -1,4 +1,4 @@
-//! Bodies as the profile's author wrote them, with words in braces filled in.
+//! Bodies, and texts to sign, as the profile's author wrote them, with words in braces filled in.
 //!
 //! A body is kept as text and not as a JSON tree, so that what is sent is byte for byte what the file says. A word in
 //! braces can't be mistaken for JSON: no JSON has a bare word after `{`.
@@ -26,9 +26,16 @@ impl Values {
         self.0.push((name, quoted[1..quoted.len() - 1].to_owned()));
         self
     }
+
+    /// Adds text as it is, for what is no JSON.
+    #[must_use]
+    pub fn plain(mut self, name: &'static str, value: &str) -> Self {
+        self.0.push((name, value.to_owned()));
+        self
+    }
 }
 
-/// JSON text with words in braces.
+/// Text with words in braces, most often JSON.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Template {
     /// Literal text and the word that follows it; the last has none.
@@ -42,7 +49,7 @@ impl Template {
         let mut rest = text;
         while let Some(start) = rest.find('{') {
             let after = &rest[start + 1..];
-            let length = after.find(|c: char| !c.is_ascii_lowercase() && c != '_').unwrap_or(after.len());
+            let length = after.find(|c: char| !c.is_ascii_lowercase() && !c.is_ascii_digit() && c != '_').unwrap_or(after.len());
             literal.push_str(&rest[..start]);
             if length > 0 && after[length..].starts_with('}') {
                 parts.push((std::mem::take(&mut literal), Some(after[..length].to_owned())));

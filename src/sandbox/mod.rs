@@ -130,6 +130,7 @@ impl Worker {
             let sandbox = self.settings.sandbox;
             let claimed = self.site.db.run_blocking(|conn| jobs::claim(conn, clock::now(), &profile, &kinds, sandbox))?;
             let Some(claimed) = claimed else { break };
+            self.site.news.ring();
             self.running.push(Running {
                 id: claimed.job.id,
                 lease: claimed.lease,
@@ -198,6 +199,7 @@ fn step(site: &Site, running: &mut Running) -> Result<bool> {
             false
         }
     };
+    site.news.ring();
     running.done = next;
     Ok(ended)
 }

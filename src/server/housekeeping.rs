@@ -18,6 +18,7 @@ use crate::metrics::Metrics;
 use crate::postgres::Cluster;
 use crate::site::Site;
 use crate::wake::join_by;
+use crate::webhooks;
 
 const EACH: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_secs(3_600);
@@ -92,11 +93,18 @@ impl Keeper {
             None => self.conn.insert(self.site.db.connect()?),
         };
         let now = clock::now();
-        self.metrics.expired_leases.inc_by(jobs::expire_leases(conn, now, &self.site.profile)? as u64);
+        let expired = jobs::expire_leases(conn, now, &self.site.profile)?;
+        if expired > 0 {
+            self.metrics.expired_leases.inc_by(expired as u64);
+            self.site.news.ring();
+        }
         if self.last_hourly.is_none_or(|last| last.elapsed() >= HOUR) {
             accounts::forget_old(conn, now)?;
             admission::forget_old_answers(conn, now)?;
-            self.last_hourly = Some(Instant::now());
+            // A piece each second until all is gone: leases don't wait for it.
+            if !webhooks::forget_old(conn, now)? {
+                self.last_hourly = Some(Instant::now());
+            }
         }
         Ok(())
     }

@@ -18,6 +18,8 @@ use actix_web::{App, HttpServer, web};
 pub use listener::Listener;
 pub use requests::identify;
 
+use crate::courier::Courier;
+use crate::delivery::World;
 use crate::error::{Error, Result};
 use crate::metrics::Metrics;
 use crate::partner_api::{self, Partner};
@@ -48,6 +50,8 @@ pub struct Instance {
     pub signals: bool,
     /// Whether the built-in worker does live jobs too.
     pub demo: bool,
+    /// What webhooks are sent into.
+    pub world: World,
 }
 
 impl Instance {
@@ -59,12 +63,18 @@ impl Instance {
     /// # Errors
     /// What kept it from serving, or what broke.
     pub fn run(self, ready: impl FnOnce(SocketAddr, ServerHandle)) -> Result<()> {
-        let Self { site, listener, workers, cluster, signals, demo } = self;
+        let Self { site, listener, workers, cluster, signals, demo, world } = self;
         let metrics = Metrics::new();
         let wake = Wake::default();
-        let (threads, Stages { admit, settle }) = Threads::start(&site, &wake, &metrics, cluster, demo)?;
-        let partner = web::Data::new(Partner::new(site.clone(), admit, settle, metrics.clone(), wake.clone()));
-        let edges = Edges { partner, site: web::Data::new(site), metrics: web::Data::new(metrics), wake: web::Data::new(wake) };
+        let (threads, Stages { admit, settle, courier }) = Threads::start(&site, &wake, &metrics, cluster, demo, world)?;
+        let partner = Partner::new(site.clone(), admit, settle, metrics.clone(), wake.clone(), courier.clone());
+        let edges = Edges {
+            partner: web::Data::new(partner),
+            courier: web::Data::new(courier),
+            site: web::Data::new(site),
+            metrics: web::Data::new(metrics),
+            wake: web::Data::new(wake),
+        };
         let served = System::new().block_on(serve(edges, listener, workers, signals, ready));
         // In this order: who takes work first, who writes it down last.
         threads.stop().and(served)
@@ -78,12 +88,13 @@ struct Edges {
     metrics: web::Data<Metrics>,
     wake: web::Data<Wake>,
     partner: web::Data<Partner>,
+    courier: web::Data<Courier>,
 }
 
 impl Edges {
     /// Every route. The Partner API comes last: its base path may be `/`.
     fn configure(&self, config: &mut web::ServiceConfig) {
-        config.app_data(self.site.clone()).app_data(self.metrics.clone()).app_data(self.wake.clone());
+        config.app_data(self.site.clone()).app_data(self.metrics.clone()).app_data(self.wake.clone()).app_data(self.courier.clone());
         health::configure(config);
         worker_api::configure(config);
         crate::web::configure(config, &self.site);
@@ -96,7 +107,7 @@ impl Edges {
 async fn serve(
     edges: Edges, listener: Listener, workers: usize, signals: bool, ready: impl FnOnce(SocketAddr, ServerHandle),
 ) -> Result<()> {
-    let (address, wake) = (listener.address(), Wake::clone(&edges.wake));
+    let (address, wake, news) = (listener.address(), Wake::clone(&edges.wake), edges.site.news.clone());
     let mut server = HttpServer::new(move || App::new().wrap_fn(requests::identify).configure(|config| edges.configure(config)))
         .workers(workers)
         .keep_alive(KEEP_ALIVE)
@@ -109,14 +120,14 @@ async fn serve(
     }
     let server = server.run();
     if signals {
-        stop_at_signals(server.handle(), wake)?;
+        stop_at_signals(server.handle(), wake, news)?;
     }
     ready(address, server.handle());
     server.await.map_err(|e| Error::internal("serving", e))
 }
 
 /// The first signal asks for an orderly end, a second one for an end at once.
-fn stop_at_signals(server: ServerHandle, wake: Wake) -> Result<()> {
+fn stop_at_signals(server: ServerHandle, wake: Wake, news: Wake) -> Result<()> {
     let watch = |kind| signal(kind).map_err(|e| Error::internal("watching for signals", e));
     let (mut term, mut int) = (watch(SignalKind::terminate())?, watch(SignalKind::interrupt())?);
     actix_web::rt::spawn(async move {
@@ -128,6 +139,8 @@ fn stop_at_signals(server: ServerHandle, wake: Wake) -> Result<()> {
             tracing::info!(graceful, "stopping");
             // Workers who wait for a job are answered at once instead of keeping the end waiting.
             wake.stop();
+            // Deliveries under way have the same time to end as requests.
+            news.stop();
             drop(server.stop(graceful));
         }
     });

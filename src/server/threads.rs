@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 use super::housekeeping::Housekeeping;
 use crate::admission::{Admit, Settle};
 use crate::batch::{self, Batch};
+use crate::courier::Courier;
+use crate::delivery::{self, World};
 use crate::error::{Error, Result};
 use crate::jobs::doorbell;
 use crate::metrics::Metrics;
@@ -20,18 +22,21 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// The background threads of an instance.
 pub struct Threads {
     wake: Wake,
+    news: Wake,
     doorbell: JoinHandle<()>,
     /// The built-in workers: for test keys and, in a demo, for live ones.
     workers: Vec<Handle>,
+    delivery: delivery::Handle,
     housekeeping: Housekeeping,
     admit: batch::Threads<Admit>,
     settle: batch::Threads<Settle>,
 }
 
-/// The asking ends of the two stages of admission.
+/// The asking ends: the two stages of admission, and the counter of the delivery edge.
 pub struct Stages {
     pub admit: Batch<Admit>,
     pub settle: Batch<Settle>,
+    pub courier: Courier,
 }
 
 impl Threads {
@@ -39,16 +44,29 @@ impl Threads {
     ///
     /// # Errors
     /// `Internal` when the operating system gives no thread.
-    pub fn start(site: &Site, wake: &Wake, metrics: &Metrics, cluster: Option<Cluster>, demo: bool) -> Result<(Self, Stages)> {
+    pub fn start(
+        site: &Site, wake: &Wake, metrics: &Metrics, cluster: Option<Cluster>, demo: bool, world: World,
+    ) -> Result<(Self, Stages)> {
         let (admit_sizes, settle_sizes) = (metrics.admit_batch_size.clone(), metrics.settle_batch_size.clone());
         let (admit, admit_threads) = Batch::start("admit", &site.db, 1, Admit, move |size| admit_sizes.observe(size as f64))?;
         let (settle, settle_threads) = Batch::start("settle", &site.db, 1, Settle, move |size| settle_sizes.observe(size as f64))?;
         let kinds = [Settings::SANDBOX, Settings::DEMO].into_iter().take(if demo { 2 } else { 1 });
         let workers = kinds.map(|settings| sandbox::spawn(site.clone(), wake.clone(), settings)).collect::<Result<_>>()?;
         let doorbell = doorbell::spawn(site.db.clone(), wake.clone())?;
+        let (courier, errands) = Courier::open();
+        let delivery = delivery::spawn(site, metrics, errands, world)?;
         let housekeeping = Housekeeping::start(site.clone(), metrics.clone(), cluster)?;
-        let threads = Self { wake: wake.clone(), doorbell, workers, housekeeping, admit: admit_threads, settle: settle_threads };
-        Ok((threads, Stages { admit, settle }))
+        let threads = Self {
+            wake: wake.clone(),
+            news: site.news.clone(),
+            doorbell,
+            workers,
+            delivery,
+            housekeeping,
+            admit: admit_threads,
+            settle: settle_threads,
+        };
+        Ok((threads, Stages { admit, settle, courier }))
     }
 
     /// Ends them all, and closes the private database. What a silent database holds is left behind after [`PATIENCE`]: the
@@ -59,9 +77,12 @@ impl Threads {
     pub fn stop(self) -> Result<()> {
         let deadline = Instant::now() + PATIENCE;
         self.wake.stop();
+        self.news.stop();
         for worker in self.workers {
             worker.stop(deadline);
         }
+        // Connections are closed by now: nobody waits for an errand.
+        self.delivery.stop(deadline);
         join_by(self.doorbell, deadline);
         let cluster = self.housekeeping.stop(deadline);
         // Whoever still waits for an answer gets it.

@@ -177,7 +177,9 @@ mod tests {
             db: crate::db::Db::new("postgres://nowhere.invalid", 1),
             profile: std::sync::Arc::new(crate::profile::Profile::load("analysis").expect("the default profile")),
             public_url: "http://console.example".into(),
-            secret_key: crate::site::SecretKey([7; 32]),
+            keyring: crate::sealed::SecretKey([7; 32]).into(),
+            webhooks: std::sync::Arc::default(),
+            news: crate::wake::Wake::default(),
         };
         for trusted in ["localhost", "localhost:8080", "127.0.0.1:8080", "[::1]:8080", "[::1]"] {
             assert!(is_trustworthy(&host(trusted), &site), "{trusted}");

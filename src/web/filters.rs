@@ -78,6 +78,14 @@ pub fn moment<M: Moment, N: Moment>(at: M, _: &dyn Values, now: N) -> Result<Saf
     Ok(element(at.moment(), "", &absolute(at.moment(), now.moment())))
 }
 
+/// `20 Nov, 14:02:09`.
+#[filter_fn]
+pub fn moment_second(at: &OffsetDateTime, _: &dyn Values, now: &OffsetDateTime) -> Result<Safe<String>> {
+    let day = if at.year() == now.year() { DAY } else { DAY_AND_YEAR };
+    let (day, second) = (at.format(day).unwrap_or_default(), at.format(SECOND).unwrap_or_default());
+    Ok(element(*at, "", &format!("{day}, {second}")))
+}
+
 /// [`moment`], after which the script adds the reader's own time.
 #[filter_fn]
 pub fn moment_local<M: Moment, N: Moment>(at: M, _: &dyn Values, now: N) -> Result<Safe<String>> {

@@ -76,7 +76,7 @@ pub fn name(site: &Site) -> &'static str {
 }
 
 fn key(site: &Site) -> Key {
-    Key::from(&site.secret_key.derive("flash cookie"))
+    Key::from(&site.keyring.newest().derive("flash cookie"))
 }
 
 /// The cookie that carries `flash` to the next page.

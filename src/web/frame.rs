@@ -13,6 +13,8 @@ use crate::site::Site;
 pub enum Tab {
     /// `/orgs/{slug}/api-keys`.
     Keys,
+    /// `/orgs/{slug}/webhooks`.
+    Webhooks,
     /// `/orgs/{slug}/usage`.
     Usage,
     /// `/orgs/{slug}/credits`.
@@ -21,7 +23,7 @@ pub enum Tab {
 
 impl Tab {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Keys, Self::Usage, Self::Credits];
+    pub const ALL: [Self; 4] = [Self::Keys, Self::Webhooks, Self::Usage, Self::Credits];
 
     /// Whether it is that one.
     pub fn is(self, other: Self) -> bool {
@@ -32,6 +34,7 @@ impl Tab {
     pub fn label(self) -> &'static str {
         match self {
             Self::Keys => "API Keys",
+            Self::Webhooks => "Webhooks",
             Self::Usage => "Usage",
             Self::Credits => "Credits",
         }
@@ -41,6 +44,7 @@ impl Tab {
     pub fn path(self) -> &'static str {
         match self {
             Self::Keys => "api-keys",
+            Self::Webhooks => "webhooks",
             Self::Usage => "usage",
             Self::Credits => "credits",
         }
@@ -101,6 +105,8 @@ pub struct Frame {
     pub host: String,
     /// What just happened.
     pub flash: Option<Flash>,
+    /// Since when Latchkey itself has the webhook off, for those who can change that.
+    pub webhook_stopped: Option<OffsetDateTime>,
 }
 
 impl Frame {
@@ -118,6 +124,7 @@ impl Frame {
             base_url: format!("{}{}", site.public_url, site.profile.api.base_path.trim_end_matches('/')),
             host: host.to_owned(),
             flash: None,
+            webhook_stopped: None,
         }
     }
 
@@ -141,7 +148,7 @@ impl Frame {
     }
 
     /// The tabs, for the layout.
-    pub fn tabs(&self) -> [Tab; 3] {
+    pub fn tabs(&self) -> [Tab; 4] {
         Tab::ALL
     }
 

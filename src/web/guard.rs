@@ -17,6 +17,7 @@ use crate::actor::{Actor, Role};
 use crate::error::Error;
 use crate::orgs::Organization;
 use crate::site::Site;
+use crate::webhooks;
 
 type Extracting<T> = Pin<Box<dyn Future<Output = Result<T, WebError>>>>;
 
@@ -145,8 +146,14 @@ async fn person(request: &HttpRequest, slug: Option<String>) -> Result<Person, W
     let session = request.get_session();
     let id = session::user(&session)?.ok_or(Error::Unauthenticated)?;
     let opened = slug.clone();
-    let visit = site.db.run(move |conn| accounts::visit(conn, id, opened.as_deref())).await?;
-    let frame = Frame { flash: shown_flash(request, &site), ..Frame::of_visit(&site, &visit, slug.as_deref()) };
+    let look = move |conn: &mut _| {
+        let visit = accounts::visit(conn, id, opened.as_deref())?;
+        let managed = visit.organizations.iter().find(|(one, role)| Some(&one.slug) == opened.as_ref() && *role == Role::Admin);
+        let stopped = managed.map(|(organization, _)| webhooks::list::stopped(conn, organization.id)).transpose()?.flatten();
+        Ok((visit, stopped.map(|(since, _)| since)))
+    };
+    let (visit, webhook_stopped) = site.db.run(look).await?;
+    let frame = Frame { flash: shown_flash(request, &site), webhook_stopped, ..Frame::of_visit(&site, &visit, slug.as_deref()) };
     // An error page of this request stands in the same frame.
     request.extensions_mut().insert(frame.clone());
     let Client { address, user_agent } = Client::of(request);

@@ -23,12 +23,13 @@ pub mod routes;
 mod session;
 mod sign_in;
 mod usage;
+mod webhooks;
 
 pub use errors::WebError;
 pub use flash::{Flash, Tone};
 pub use frame::{Frame, Tab};
 pub use guard::{Client, Member, Person, Visitor};
-pub use page::{fragment, is_htmx, page, page_with_status, see_other, see_other_with, wants_fragment};
+pub use page::{fragment, fragments, is_htmx, page, page_with_status, see_other, see_other_with, wants_fragment};
 pub use routes::{configure, configure_rest};
 
 /// What handlers answer.

@@ -3,7 +3,7 @@
 use actix_web::http::StatusCode;
 use actix_web::http::header::{LOCATION, VARY};
 use actix_web::{HttpRequest, HttpResponse};
-use askama::Template;
+use askama::{DynTemplate, Template};
 
 use super::Answer;
 use super::flash::Flash;
@@ -37,11 +37,24 @@ pub fn fragment(template: &impl Template) -> Answer {
     html(StatusCode::OK, template)
 }
 
+/// Several parts of a page in one answer: all but the first say themselves what they replace (`hx-swap-oob`).
+///
+/// # Errors
+/// As [`page`].
+pub fn fragments(parts: &[&dyn DynTemplate]) -> Answer {
+    let parts = parts.iter().map(|part| part.dyn_render()).collect::<askama::Result<String>>()?;
+    Ok(answer(StatusCode::OK, parts))
+}
+
 fn html(status: StatusCode, template: &impl Template) -> Answer {
+    Ok(answer(status, template.render()?))
+}
+
+fn answer(status: StatusCode, body: String) -> HttpResponse {
     let mut response = HttpResponse::build(status);
     // One address answers with a page or with a part of it.
     response.insert_header((VARY, "HX-Request-Type"));
-    Ok(response.content_type("text/html; charset=utf-8").body(template.render()?))
+    response.content_type("text/html; charset=utf-8").body(body)
 }
 
 /// 303: on to another page of ours.
@@ -95,7 +108,9 @@ mod tests {
             db: crate::db::Db::new("postgres://nowhere.invalid", 1),
             profile: std::sync::Arc::new(crate::profile::Profile::load("analysis").expect("the default profile")),
             public_url: "https://console.motion.example".into(),
-            secret_key: crate::site::SecretKey([7; 32]),
+            keyring: crate::sealed::SecretKey([7; 32]).into(),
+            webhooks: std::sync::Arc::default(),
+            news: crate::wake::Wake::default(),
         };
         let screen = Screen { frame: Frame::of_site(&site) };
         let (whole, rows) = (screen.render().expect("renders"), screen.as_rows().render().expect("renders"));

@@ -8,7 +8,7 @@ use actix_web::http::header::{ACCEPT, AUTHORIZATION};
 use actix_web::middleware::{Compress, from_fn};
 use actix_web::{Route, web};
 
-use super::{Answer, Member, WebError, assets, credits, edge, home, invitations, keys, session, sign_in, usage};
+use super::{Answer, Member, WebError, assets, credits, edge, home, invitations, keys, session, sign_in, usage, webhooks};
 use crate::error::Error;
 use crate::site::Site;
 
@@ -34,15 +34,21 @@ pub struct Declared {
     pub path: &'static str,
     /// Who may ask.
     pub needs: Needs,
+    /// Pages ask for it by themselves, from time to time: it keeps no session from being idle.
+    pub by_itself: bool,
     serve: fn() -> Route,
 }
 
 const fn get(path: &'static str, needs: Needs, serve: fn() -> Route) -> Declared {
-    Declared { method: Method::GET, path, needs, serve }
+    Declared { method: Method::GET, path, needs, by_itself: false, serve }
 }
 
 const fn post(path: &'static str, needs: Needs, serve: fn() -> Route) -> Declared {
-    Declared { method: Method::POST, path, needs, serve }
+    Declared { method: Method::POST, path, needs, by_itself: false, serve }
+}
+
+const fn poll(path: &'static str, needs: Needs, serve: fn() -> Route) -> Declared {
+    Declared { method: Method::GET, path, needs, by_itself: true, serve }
 }
 
 /// The table. A screen adds its lines here.
@@ -67,6 +73,20 @@ pub const ROUTES: &[Declared] = &[
     post("/orgs/{slug}/api-keys/{key}/grace-end", Needs::Admin, || web::to(keys::end_grace)),
     post("/orgs/{slug}/api-keys/{key}/deactivation", Needs::Admin, || web::to(keys::deactivate)),
     post("/orgs/{slug}/api-keys/{key}/activation", Needs::Admin, || web::to(keys::activate)),
+    get("/orgs/{slug}/webhooks", Needs::Member, || web::to(webhooks::index)),
+    post("/orgs/{slug}/webhooks", Needs::Admin, || web::to(webhooks::save)),
+    poll("/orgs/{slug}/webhooks/live", Needs::Member, || web::to(webhooks::live)),
+    get("/orgs/{slug}/webhooks/edit", Needs::Admin, || web::to(webhooks::edit)),
+    post("/orgs/{slug}/webhooks/activation", Needs::Admin, || web::to(webhooks::activate)),
+    post("/orgs/{slug}/webhooks/deactivation", Needs::Admin, || web::to(webhooks::deactivate)),
+    post("/orgs/{slug}/webhooks/test", Needs::Admin, || web::to(webhooks::send_test)),
+    get("/orgs/{slug}/webhooks/secret-rotation", Needs::Admin, || web::to(webhooks::confirm_rotation)),
+    post("/orgs/{slug}/webhooks/secret-rotation", Needs::Admin, || web::to(webhooks::rotate)),
+    get("/orgs/{slug}/webhooks/removal", Needs::Admin, || web::to(webhooks::confirm_removal)),
+    post("/orgs/{slug}/webhooks/removal", Needs::Admin, || web::to(webhooks::remove)),
+    post("/orgs/{slug}/webhooks/deliveries/{delivery}/replay", Needs::Admin, || web::to(webhooks::replay)),
+    get("/orgs/{slug}/webhooks/replays", Needs::Admin, || web::to(webhooks::ask_replays)),
+    post("/orgs/{slug}/webhooks/replays", Needs::Admin, || web::to(webhooks::replay_failed)),
     get("/orgs/{slug}/usage", Needs::Member, || web::to(usage::index)),
     get("/orgs/{slug}/credits", Needs::Member, || web::to(credits::index)),
 ];
@@ -81,7 +101,7 @@ pub fn configure(config: &mut web::ServiceConfig, site: &Site) {
     }
     for (path, routes) in paths {
         let mut resource = web::resource(path);
-        let mut allowed = Vec::new();
+        let (by_itself, mut allowed) = (routes.iter().all(|route| route.by_itself), Vec::new());
         for route in routes {
             allowed.push(route.method.clone());
             resource = resource.route(if route.method == Method::GET {
@@ -95,12 +115,12 @@ pub fn configure(config: &mut web::ServiceConfig, site: &Site) {
             let response = edge::wrong_method(&allowed);
             async move { response }
         }));
-        config.service(resource.wrap(session::middleware(site)).wrap(from_fn(edge::edge)).wrap(Compress::default()));
+        config.service(resource.wrap(session::middleware(site, by_itself)).wrap(from_fn(edge::edge)).wrap(Compress::default()));
     }
     let files = web::resource("/assets/{path:.*}").guard(guard::Any(guard::Get()).or(guard::Head())).to(assets::show);
     config.service(files.wrap(from_fn(edge::edge)).wrap(Compress::default()));
     let rest = web::resource("/orgs/{slug}/{rest:.*}").to(nothing);
-    config.service(rest.wrap(session::middleware(site)).wrap(from_fn(edge::edge)).wrap(Compress::default()));
+    config.service(rest.wrap(session::middleware(site, false)).wrap(from_fn(edge::edge)).wrap(Compress::default()));
 }
 
 /// Serves a page for every address that is nobody's, to those who would rather have a page and bring no API key: programs are
@@ -116,7 +136,7 @@ pub fn configure_rest(config: &mut web::ServiceConfig, site: &Site) {
         !has_key && accept.is_some_and(|accept| accept.contains("text/html"))
     };
     let rest = web::resource("/{rest:.*}").guard(guard::fn_guard(wants_page)).to(async || Answer::Err(WebError(Error::NotFound)));
-    config.service(rest.wrap(session::middleware(site)).wrap(from_fn(edge::edge)).wrap(Compress::default()));
+    config.service(rest.wrap(session::middleware(site, false)).wrap(from_fn(edge::edge)).wrap(Compress::default()));
 }
 
 /// Whether a query carries one of these, whatever its value.

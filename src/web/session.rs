@@ -31,10 +31,10 @@ pub fn cookie_name(site: &Site) -> &'static str {
     if site.is_https() { "__Host-latchkey" } else { "latchkey" }
 }
 
-/// The middleware that every page but the assets passes.
-pub fn middleware(site: &Site) -> SessionMiddleware<Store> {
+/// The middleware that every page but the assets passes. `by_itself`: what is asked so shows nobody's presence.
+pub fn middleware(site: &Site, by_itself: bool) -> SessionMiddleware<Store> {
     let life = Duration::seconds(sessions::ABSOLUTE.whole_seconds());
-    SessionMiddleware::builder(Store(site.db.clone()), Key::from(&site.secret_key.derive("session cookie")))
+    SessionMiddleware::builder(Store { db: site.db.clone(), by_itself }, Key::from(&site.keyring.newest().derive("session cookie")))
         .cookie_name(cookie_name(site).into())
         .cookie_secure(site.is_https())
         .cookie_http_only(true)
@@ -71,14 +71,17 @@ pub fn user(session: &Session) -> Result<Option<UserId>> {
 }
 
 /// The table `sessions` as a store. What fails in writing comes out as an error of the middleware, which `edge` answers with 503.
-pub struct Store(Db);
+pub struct Store {
+    db: Db,
+    by_itself: bool,
+}
 
 impl SessionStore for Store {
     async fn load(&self, key: &SessionKey) -> Result<Option<HashMap<String, String>>, LoadError> {
         let Some(token) = digest(key) else { return Ok(None) };
-        let now = clock::now();
+        let (now, by_itself) = (clock::now(), self.by_itself);
         let entry = |name: &str, value: String| Ok(Some(HashMap::from([(name.to_owned(), serde_json::Value::from(value).to_string())])));
-        match self.0.run(move |conn| sessions::load(conn, now, token)).await {
+        match self.db.run(move |conn| if by_itself { sessions::peek(conn, now, token) } else { sessions::load(conn, now, token) }).await {
             Ok(Some(user)) => entry(USER, user.to_string()),
             Ok(None) => Ok(None),
             Err(error) => {
@@ -96,7 +99,7 @@ impl SessionStore for Store {
         let text = random_base62(TOKEN_LENGTH).map_err(failed)?;
         let token = SecretDigest::of(&text);
         let now = clock::now();
-        self.0.run(move |conn| sessions::create(conn, now, token, user, &address, &user_agent)).await.map_err(failed)?;
+        self.db.run(move |conn| sessions::create(conn, now, token, user, &address, &user_agent)).await.map_err(failed)?;
         text.try_into().map_err(|_| failed(Error::Internal("session key".into())))
     }
 
@@ -112,7 +115,7 @@ impl SessionStore for Store {
     async fn delete(&self, key: &SessionKey) -> Result<(), anyhow::Error> {
         let Some(token) = digest(key) else { return Ok(()) };
         let now = clock::now();
-        Ok(self.0.run(move |conn| sessions::delete(conn, now, token)).await?)
+        Ok(self.db.run(move |conn| sessions::delete(conn, now, token)).await?)
     }
 }
 

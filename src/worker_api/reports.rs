@@ -18,7 +18,7 @@ pub(super) async fn progress(request: HttpRequest, payload: web::Payload, site: 
     let (Some(lease), Some(percentage), true) = (lease, percentage, fields.is_fine()) else { return Err(fields.refusal()) };
     let profile = site.profile.clone();
     let standing = site.db.run(move |conn| jobs::progress(conn, clock::now(), &profile, id, lease, percentage)).await?;
-    Ok(answer(standing))
+    Ok(answer(&site, standing))
 }
 
 /// `POST /jobs/{id}/complete`.
@@ -30,7 +30,7 @@ pub(super) async fn complete(request: HttpRequest, payload: web::Payload, site: 
     let (Some(lease), Some(result), true) = (lease, result, fields.is_fine()) else { return Err(fields.refusal()) };
     let profile = site.profile.clone();
     let standing = site.db.run(move |conn| jobs::complete(conn, clock::now(), &profile, id, lease, result)).await?;
-    Ok(answer(standing))
+    Ok(answer(&site, standing))
 }
 
 /// `POST /jobs/{id}/fail`.
@@ -44,7 +44,7 @@ pub(super) async fn fail(request: HttpRequest, payload: web::Payload, site: web:
     let (Some(lease), Some(code), Some(message)) = (lease, code, message) else { return Err(fields.refusal()) };
     let profile = site.profile.clone();
     let standing = site.db.run(move |conn| jobs::fail(conn, clock::now(), &profile, id, lease, &code, &message)).await?;
-    Ok(answer(standing))
+    Ok(answer(&site, standing))
 }
 
 /// An id that no kind of job could have is the id of nothing.
@@ -53,6 +53,8 @@ fn job_id(site: &Site, request: &HttpRequest) -> Result<JobId, Refusal> {
     site.profile.jobs.iter().find_map(|kind| kind.parse_id(public)).ok_or_else(|| Error::NotFound.into())
 }
 
-fn answer(standing: Standing) -> HttpResponse {
+/// Whatever was reported may have been an event.
+fn answer(site: &Site, standing: Standing) -> HttpResponse {
+    site.news.ring();
     HttpResponse::Ok().json(json!({"status": standing.status.as_str(), "percentage": standing.percentage}))
 }

@@ -15,4 +15,5 @@ mod screens;
 #[path = "../it/support/mod.rs"]
 mod support;
 mod uncopied;
+mod webhooks;
 mod world;

@@ -174,7 +174,11 @@ impl Person {
 
     /// Asks the page itself.
     pub fn ask(&self, script: &str, arguments: Value) -> Value {
-        self.driver.run(script, arguments).unwrap_or_else(|e| self.give_up(&format!("{script}: {}", e.0)))
+        self.until("an answer of the page", || match self.driver.run(script, arguments.clone()) {
+            // A page that is just being left is asked again when the next one is there.
+            Err(failed) if failed.0.contains("navigation") => Err(failed),
+            other => Ok(other.unwrap_or_else(|e| self.give_up(&format!("{script}: {}", e.0)))),
+        })
     }
 
     /// Tries until it works, and tells what was waited for when it never does.

@@ -38,7 +38,14 @@ impl World {
         std::fs::write(&file, &text).unwrap();
         let runtime = Rc::new(System::new());
         let database = TestDb::new();
-        let server = runtime.block_on(Server::start_with(&database, &[("LATCHKEY_PROFILE", file.to_str().unwrap())]));
+        // Receivers of tests are on this machine, and nobody waits for a retry.
+        let settings = [
+            ("LATCHKEY_PROFILE", file.to_str().unwrap()),
+            ("LATCHKEY_WEBHOOK_ALLOW", "127.0.0.0/8"),
+            ("LATCHKEY_WEBHOOK_ALLOW_HTTP", "true"),
+            ("LATCHKEY_WEBHOOK_RETRY_S", "1,300,1800,7200"),
+        ];
+        let server = runtime.block_on(Server::start_with(&database, &settings));
         let _ = std::fs::remove_file(file);
         Self { runtime, server, database, profile: Arc::new(Profile::parse(&text).unwrap()) }
     }

@@ -49,3 +49,42 @@ fn a_header_is_named_once_in_any_case() {
     assert!(wrong(&[(api, "key_headers = [\"X-API-Key\", \"X-Other\"]")]).is_empty());
     assert_eq!(wrong(&[(api, "key_headers = [\"X-API-Key\", \"x-api-key\"]")]), ["api.key_headers"]);
 }
+
+#[test]
+fn a_signature_header_signs_the_body_and_carries_the_signature() {
+    let header = |name: &str, signed: &str, value: &str| {
+        let text = format!("[[webhooks.signature_headers]]\nname = \"{name}\"\nsigned = \"{signed}\"\nvalue = \"{value}\"\n");
+        wrong(&[("[refusals.missing]", &format!("{text}\n[refusals.missing]"))])
+    };
+    assert!(header("X-Signature", "{timestamp}.{body}", "t={timestamp},v1={hex}").is_empty());
+    assert!(header("X-Signature", "{body}", "{base64}").is_empty());
+    for name in ["Content-Length", "host", "webhook-signature", "Webhook-Extra", "two words", "", "x:y"] {
+        assert_eq!(header(name, "{body}", "{hex}"), [format!("webhooks.signature_headers.{name}.name")]);
+    }
+    for signed in ["{timestamp}", "{body}{secret}", "{body}{hex}", ""] {
+        assert_eq!(header("x", signed, "{hex}"), ["webhooks.signature_headers.x.signed"], "{signed}");
+    }
+    for value in ["{timestamp}", "{hex}{body}", "{hex}\\r\\nx: y", "{hex}ä", "sha256="] {
+        assert_eq!(header("x", "{body}", value), ["webhooks.signature_headers.x.value"], "{value}");
+    }
+    let twice = "[[webhooks.signature_headers]]\nname = \"X-Sig\"\nsigned = \"{body}\"\nvalue = \"{hex}\"\n";
+    let both = format!("{twice}{}\n[refusals.missing]", twice.replace("X-Sig", "x-sig"));
+    assert_eq!(wrong(&[("[refusals.missing]", &both)]), ["webhooks.signature_headers"]);
+}
+
+#[test]
+fn what_a_route_does_says_its_method() {
+    let route = |method: &str, path: &str| format!("method = \"{method}\"\npath = \"{path}\"");
+    let put = route("PUT", "/webhook");
+    assert!(wrong(&[(&put, &route("POST", "/webhooks"))]).is_empty(), "some contracts make it by POST");
+    for (from, to, path) in [
+        (put.clone(), route("DELETE", "/x"), "DELETE /x"),
+        (route("GET", "/webhook"), route("POST", "/webhook"), "POST /webhook"),
+        (route("DELETE", "/webhook"), route("POST", "/x"), "POST /x"),
+        (route("POST", "/webhook/test"), route("GET", "/webhook/test"), "GET /webhook/test"),
+        (route("GET", "/events"), route("POST", "/events"), "POST /events"),
+    ] {
+        assert_eq!(wrong(&[(&from, &to)]), [format!("routes.{path}")]);
+    }
+    assert_eq!(wrong(&[("path = \"/events\"", "path = \"/events/{id}\"")]), ["routes.GET /events/{id}"]);
+}

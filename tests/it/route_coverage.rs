@@ -3,7 +3,7 @@
 use actix_web::http::Method;
 use latchkey::web::routes::{Needs, ROUTES};
 
-use crate::support::{Answer, App, Client};
+use crate::support::{Answer, App, Client, NewDelivery};
 
 async fn ask(client: &Client, method: &Method, path: &str) -> Answer {
     let method = if *method == Method::POST { awc::http::Method::POST } else { awc::http::Method::GET };
@@ -15,12 +15,14 @@ async fn ask(client: &Client, method: &Method, path: &str) -> Answer {
 #[actix_web::test]
 async fn every_route_is_what_it_declares() {
     let app = App::start();
-    let ours = app.make().org().admin().member().key();
+    let mut ours = app.make().org().admin().member().key().webhook("https://hooks.example.com/");
+    let delivery = ours.delivery(NewDelivery::default());
     let theirs = app.make().org().admin();
     let (stranger, member) = (app.stranger(), app.browser(ours.a_member()).await);
     let other = app.browser(theirs.an_admin()).await;
     for route in ROUTES {
         let path = route.path.replace("{slug}", &ours.here().slug).replace("{key}", &ours.a_key().id.to_string());
+        let path = path.replace("{delivery}", &delivery.to_string());
         let name = format!("{} {}", route.method, route.path);
         assert_eq!(matches!(route.needs, Needs::Member | Needs::Admin), route.path.contains("{slug}"), "{name}");
         if route.needs == Needs::Anyone {

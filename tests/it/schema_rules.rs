@@ -12,8 +12,8 @@ use crate::support::{TestDb, root};
 const NOT_LED_BY_ORGANIZATION: &[(&str, &str)] = &[
     ("api_keys", "found by its id; (organization_id, id) is a key of its own"),
     ("api_key_secrets", "found by its digest at admission; bound to (organization_id, id) of its key"),
+    ("delivery_lanes", "found by its id, whose lane it is compared beside it; see the migration"),
     ("jobs", "workers report on a job by its id, of whichever organization"),
-    ("job_events", "ordered within a job; read through it"),
 ];
 
 #[derive(QueryableByName)]

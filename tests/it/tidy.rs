@@ -11,7 +11,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("actor", &["error", "ids"]),
     ("batch", &["db", "error", "wake"]),
     ("clock", &[]),
-    ("config", &["error", "profile", "secret", "site"]),
+    ("config", &["error", "profile", "sealed", "secret", "site"]),
+    ("courier", &["error", "ids", "secret"]),
     ("db", &["error"]),
     ("error", &[]),
     ("ids", &["clock"]),
@@ -21,8 +22,10 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("profile", &["error", "ids"]),
     ("raw_json", &[]),
     ("schema", &[]),
+    ("sealed", &["error", "secret"]),
     ("secret", &["error"]),
-    ("site", &["db", "profile"]),
+    ("site", &["db", "profile", "sealed", "wake"]),
+    ("statement", &[]),
     ("wake", &[]),
     // Capabilities: the kernel, `audit`, and the sideways edges named here.
     ("audit", KERNEL),
@@ -30,22 +33,24 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("orgs", &[KERNEL_AND, "audit", "credits"]),
     ("accounts", &[KERNEL_AND, "audit", "orgs"]),
     ("keys", &[KERNEL_AND, "audit"]),
-    ("jobs", &[KERNEL_AND, "audit", "credits", "db", "wake"]),
+    ("webhooks", &[KERNEL_AND, "audit", "batch", "courier", "sealed", "site", "statement"]),
+    ("jobs", &[KERNEL_AND, "audit", "credits", "db", "wake", "webhooks"]),
     ("usage", KERNEL),
     ("admission", &[KERNEL_AND, "batch", "credits", "jobs", "usage"]),
     // Edges: the kernel and capabilities, never each other.
-    ("web", &[EDGE, "accounts", "credits", "jobs", "keys", "orgs", "usage"]),
-    ("partner_api", &[EDGE, "admission", "batch", "credits", "jobs", "keys", "usage"]),
+    ("web", &[EDGE, "accounts", "courier", "credits", "jobs", "keys", "orgs", "usage", "webhooks"]),
+    ("partner_api", &[EDGE, "admission", "batch", "courier", "credits", "jobs", "keys", "usage", "webhooks"]),
     ("worker_api", &[EDGE, "jobs"]),
     ("sandbox", &[EDGE, "jobs"]),
+    ("delivery", &[EDGE, "batch", "webhooks"]),
 ];
 const KERNEL_AND: &str = "(the kernel that a capability sees)";
 const KERNEL: &[&str] = &["actor", "clock", "error", "ids", "outcome", "profile", "raw_json", "schema", "secret"];
 const EDGE: &str = "(the kernel that an edge sees)";
 const EDGE_KERNEL: &[&str] =
-    &["actor", "clock", "db", "error", "ids", "metrics", "outcome", "profile", "raw_json", "secret", "site", "wake"];
-const CAPABILITIES: &[&str] = &["accounts", "admission", "audit", "credits", "jobs", "keys", "orgs", "usage"];
-const EDGES: &[&str] = &["partner_api", "sandbox", "web", "worker_api"];
+    &["actor", "clock", "courier", "db", "error", "ids", "metrics", "outcome", "profile", "raw_json", "secret", "site", "wake"];
+const CAPABILITIES: &[&str] = &["accounts", "admission", "audit", "credits", "jobs", "keys", "orgs", "usage", "webhooks"];
+const EDGES: &[&str] = &["delivery", "partner_api", "sandbox", "web", "worker_api"];
 /// These see everything: they put it together.
 const ASSEMBLY: &[&str] = &["cli", "lib", "main", "server"];
 

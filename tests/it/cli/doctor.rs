@@ -10,7 +10,7 @@ fn all_is_well_in_a_fresh_database() {
     let cli = Cli::new();
     cli.run(&["org", "create", "--name", "Acme", "--credits", "3"]).ok();
     let run = cli.run(&["doctor"]).ok();
-    let checks = ["settings", "secret key", "database", "ledger", "audit log", "clock"];
+    let checks = ["settings", "secret key", "database", "ledger", "audit log", "sealed", "clock"];
     for (line, check) in run.out.lines().zip(checks) {
         assert!(line.starts_with("ok") && line.contains(check), "{line}");
     }

@@ -28,7 +28,7 @@ fn commands_share_the_running_cluster_and_a_second_serve_is_refused() {
     again.until("serves");
     assert_eq!(std::fs::read(cli.data_dir().join("secret.key")).unwrap(), key);
     assert_eq!(again.stop(), Some(0));
-    assert_eq!(cli.run(&["doctor"]).ok().out.lines().count(), 6);
+    assert_eq!(cli.run(&["doctor"]).ok().out.lines().count(), 7);
 }
 
 #[actix_web::test]

@@ -4,6 +4,8 @@ mod commands;
 mod doctor;
 mod embedded;
 mod log;
+mod receiver;
+mod secret_key;
 mod serving;
 mod settings;
 

@@ -18,8 +18,14 @@ impl Serving {
 
     /// With its log, as JSON, in the file `log` of the data directory.
     pub fn logging(cli: &Cli, command: &str, filter: &str) -> Self {
+        Self::with(cli, command, filter, &[])
+    }
+
+    /// The same with more settings.
+    pub fn with(cli: &Cli, command: &str, filter: &str, settings: &[(&str, &str)]) -> Self {
         let mut process = cli
             .command(&[command, "--listen", "127.0.0.1:0"])
+            .envs(settings.iter().copied())
             .env("LATCHKEY_LOG", filter)
             .env("LATCHKEY_LOG_FORMAT", "json")
             .stderr(std::fs::File::create(cli.data_dir().join("log")).unwrap())

@@ -17,7 +17,8 @@ use latchkey::ids::{JobId, KeyId, OrgId, RequestId};
 use latchkey::jobs::{self, Claimed, Job, NewJob};
 use latchkey::profile::{BUILT_IN, Charge, JobKind, Profile};
 use latchkey::raw_json::RawJson;
-use latchkey::site::{SecretKey, Site};
+use latchkey::sealed::SecretKey;
+use latchkey::site::Site;
 use serde_json::Value;
 use time::OffsetDateTime;
 
@@ -58,7 +59,9 @@ impl World {
             db: self.database.db(),
             profile: self.profile.clone(),
             public_url: "http://127.0.0.1".into(),
-            secret_key: SecretKey([7; 32]),
+            keyring: SecretKey([7; 32]).into(),
+            webhooks: Arc::default(),
+            news: Default::default(),
         }
     }
 
@@ -135,7 +138,7 @@ impl World {
             #[diesel(sql_type = Text)]
             payload: String,
         }
-        let query = "SELECT payload::text AS payload FROM job_events WHERE job_id = $1 ORDER BY sequence";
+        let query = "SELECT payload::text AS payload FROM events WHERE job_id = $1 ORDER BY sequence";
         let rows: Vec<Row> = sql_query(query).bind::<SqlUuid, _>(id).load(&mut self.conn).unwrap();
         rows.into_iter().map(|row| row.payload).collect()
     }

@@ -8,7 +8,7 @@ use crate::support::{Answer, App, Client, Make, Request};
 
 /// What may not change: jobs, credit entries, balances, stored answers, events.
 fn state(conn: &mut PgConnection) -> Vec<i64> {
-    ["jobs", "credit_entries", "idempotency_keys", "job_events"]
+    ["jobs", "credit_entries", "idempotency_keys", "events"]
         .map(|table| format!("SELECT count(*) FROM {table}"))
         .into_iter()
         .chain(["SELECT sum(available) FROM credit_balances".to_owned()])

@@ -3,6 +3,7 @@
 mod bad_input;
 mod bad_requests;
 mod elsewhere;
+mod events;
 mod exactness;
 mod idempotency;
 mod kills;
@@ -11,6 +12,7 @@ mod revocation;
 mod rotation;
 mod secrecy;
 mod shutdown;
+mod webhook;
 
 use std::collections::HashMap;
 use std::path::PathBuf;

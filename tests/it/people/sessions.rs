@@ -32,6 +32,15 @@ fn a_session_ends_after_twelve_idle_hours() {
 }
 
 #[test]
+fn what_a_page_asks_by_itself_keeps_no_session() {
+    let test = TestDb::new();
+    let (mut conn, now) = (test.conn(), clock::now());
+    let (user, token) = begun(&mut conn, now);
+    assert_eq!(sessions::peek(&mut conn, now + IDLE - Duration::SECOND, token).unwrap(), Some(user));
+    assert_eq!(sessions::peek(&mut conn, now + IDLE, token).unwrap(), None);
+}
+
+#[test]
 fn a_session_ends_after_seven_days_however_busy() {
     let test = TestDb::new();
     let (mut conn, now) = (test.conn(), clock::now());

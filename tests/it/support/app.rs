@@ -7,9 +7,11 @@ use std::time::Duration;
 
 use actix_web::dev::ServerHandle;
 use latchkey::db::Db;
+use latchkey::delivery::World;
 use latchkey::profile::Profile;
+use latchkey::sealed::SecretKey;
 use latchkey::server::{Instance, Listener};
-use latchkey::site::{SecretKey, Site};
+use latchkey::site::{Site, WebhookRules};
 
 use super::client::Client;
 use super::database::TestDb;
@@ -53,13 +55,32 @@ impl App {
         Self::on(self.database.clone(), (*self.site.profile).clone())
     }
 
+    /// The default profile, with webhooks that may go to this machine by http, and that are tried again after these pauses.
+    pub fn with_local_webhooks(retries: &[Duration]) -> Self {
+        let rules =
+            WebhookRules { allow: vec!["127.0.0.0/8".parse().unwrap()], allow_http: true, retries: retries.into(), ..Default::default() };
+        Self::at(Arc::new(TestDb::new()), Profile::load("analysis").unwrap(), rules)
+    }
+
     /// An instance on a given database.
     pub fn on(database: Arc<TestDb>, profile: Profile) -> Self {
+        Self::at(database, profile, WebhookRules::default())
+    }
+
+    fn at(database: Arc<TestDb>, profile: Profile, rules: WebhookRules) -> Self {
         let db = Db::new(database.url(), 8);
         let listener = Listener::bind(&[SocketAddr::from((Ipv4Addr::LOCALHOST, 0))]).unwrap();
         let public_url = format!("http://{}", listener.address());
-        let site = Site { db, profile: Arc::new(profile), public_url, secret_key: SecretKey([7; 32]) };
-        let instance = Instance { site: site.clone(), listener, workers: 2, cluster: None, signals: false, demo: false };
+        let site = Site {
+            db,
+            profile: Arc::new(profile),
+            public_url,
+            keyring: SecretKey([7; 32]).into(),
+            webhooks: Arc::new(rules),
+            news: Default::default(),
+        };
+        let instance =
+            Instance { site: site.clone(), listener, workers: 2, cluster: None, signals: false, demo: false, world: World::default() };
         let (ready, started) = mpsc::channel();
         let thread = std::thread::spawn(move || {
             instance.run(|address, server| ready.send((address, server)).unwrap()).expect("a server that serves");

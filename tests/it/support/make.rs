@@ -42,7 +42,7 @@ pub struct Key {
 
 /// Makes things, and remembers them.
 pub struct Make {
-    conn: PgConnection,
+    pub(super) conn: PgConnection,
     profile: Arc<Profile>,
     orgs: Vec<Org>,
     admins: Vec<User>,

@@ -6,17 +6,24 @@
 //! let answer = app.partner(scene.a_key()).post("/analyses").json(&json!({"input": {}})).send().await;
 //! assert_eq!(answer.status, 202);
 //! ```
-//! `App::on(&db)` starts a second instance on the same database, `Server` a real process that can be killed.
+//! `App::on(&db)` starts a second instance on the same database, `Server` a real process that can be killed, `Receiver` a
+//! webhook's other end.
 #![allow(dead_code, unused_imports)]
 
 mod app;
 mod client;
 mod database;
+mod desk;
 mod make;
+pub mod receiver;
 mod server;
+mod webhooks;
 
 pub use app::App;
 pub use client::{Answer, Client, Request};
 pub use database::{TestDb, empty_database, number, root};
+pub use desk::Desk;
 pub use make::{Key, Make, Org, User, key_text};
+pub use receiver::{Receiver, Reply};
 pub use server::Server;
+pub use webhooks::{NewDelivery, Try};

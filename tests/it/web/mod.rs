@@ -4,6 +4,7 @@ mod credits;
 mod keys;
 mod many_keys;
 mod usage;
+mod webhooks;
 
 use crate::support::{Answer, App, Client, Make};
 

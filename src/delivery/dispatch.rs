@@ -1,0 +1,171 @@
+//! The dispatcher: claims lanes as it has room for them, sends each lane's head, records what came of it, and goes on with the
+//! lane for as long as it has a next.
+//!
+//! It wakes by the news of this process at once, and looks by itself once a second for what other instances left and for
+//! retries that are due.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::Notify;
+use tokio::task::spawn_local;
+use tokio::time::sleep;
+
+use super::Sender;
+use crate::batch::Batch;
+use crate::courier::{Attempt, Parcel};
+use crate::error::Error;
+use crate::ids::OrgId;
+use crate::metrics::Metrics;
+use crate::site::Site;
+use crate::wake::Ear;
+use crate::webhooks::{self, BEGIN_WITHIN, Claim, Claimed, LEASE, Outcome, Record, Want, retry};
+
+/// Most lanes that one instance works on at the same time: each has at most one request under way.
+pub const MOST: usize = 512;
+/// How often it looks when nobody rang.
+const SAFETY_NET: Duration = Duration::from_secs(1);
+/// Between two tries to reach the database.
+const AWAY: Duration = Duration::from_millis(250);
+
+/// What all lanes of an instance share.
+pub struct Dispatcher {
+    site: Site,
+    metrics: Metrics,
+    sender: Rc<Sender>,
+    claim: Batch<Claim>,
+    record: Batch<Record>,
+    busy: RefCell<HashMap<OrgId, usize>>,
+    lanes: Cell<usize>,
+    /// A lane has ended.
+    freed: Notify,
+}
+
+impl Dispatcher {
+    /// One that has nothing under way.
+    pub fn new(site: Site, metrics: Metrics, sender: Rc<Sender>, claim: Batch<Claim>, record: Batch<Record>) -> Rc<Self> {
+        let (busy, lanes, freed) = Default::default();
+        Rc::new(Self { site, metrics, sender, claim, record, busy, lanes, freed })
+    }
+
+    /// Works until the news stop, and then until what is under way has been recorded.
+    pub async fn run(self: Rc<Self>) {
+        let mut ear = self.site.news.listen();
+        while !self.site.news.is_stopped() {
+            let may_be_more = self.fill().await;
+            self.rest(&mut ear, may_be_more).await;
+        }
+        while self.lanes.get() > 0 {
+            self.freed.notified().await;
+        }
+    }
+
+    /// Claims what it has room for. Whether there may be more to claim once a lane has ended.
+    async fn fill(self: &Rc<Self>) -> bool {
+        let free = MOST - self.lanes.get();
+        if free == 0 {
+            return true;
+        }
+        let busy = self.busy.borrow().iter().map(|(organization, lanes)| (*organization, *lanes)).collect();
+        match self.claim.ask(Want { free, busy }).await {
+            Ok(claimed) => {
+                for claimed in claimed {
+                    let slot = Slot::take(self, claimed.organization);
+                    spawn_local(async move { slot.0.work(claimed).await });
+                }
+                // What it got may have been its share and not all that is due.
+                self.lanes.get() > 0
+            }
+            Err(error) => {
+                tracing::debug!(%error, "nothing claimed");
+                sleep(AWAY).await;
+                false
+            }
+        }
+    }
+
+    async fn rest(&self, ear: &mut Ear, may_be_more: bool) {
+        tokio::select! {
+            () = ear.rung(SAFETY_NET) => {}
+            () = self.freed.notified(), if may_be_more => {}
+        }
+    }
+
+    /// Sends a lane's head, and the next, and the next.
+    async fn work(&self, mut claimed: Claimed) {
+        // Later than that, somebody else might claim the lane while its head is still under way.
+        while claimed.since.elapsed() < BEGIN_WITHIN {
+            let secrets = match webhooks::open_secrets(&self.site.keyring, claimed.organization, &claimed.secrets) {
+                Ok(secrets) => secrets,
+                Err(error) => {
+                    // Nothing may leave unsigned; `latchkey doctor` tells which secrets are shut.
+                    tracing::error!(organization = %claimed.organization, %error, "a webhook waits");
+                    return;
+                }
+            };
+            let Claimed { event, ref url, ref payload, .. } = claimed;
+            let attempt = self.sender.send(&Parcel { url: url.clone(), event, payload: payload.clone(), secrets }).await;
+            let verdict = retry::verdict(&self.site.webhooks, &attempt, claimed.failures, rand::random());
+            self.count(&claimed, &attempt);
+            let go_on = !self.site.news.is_stopped();
+            match self.told(Outcome { claimed, attempt, verdict, go_on }).await {
+                Some(next) => claimed = next,
+                None => return,
+            }
+        }
+    }
+
+    /// Records an outcome, over a short absence of the database too, and tells what is next in its lane.
+    async fn told(&self, outcome: Outcome) -> Option<Claimed> {
+        let until = Instant::now() + LEASE;
+        loop {
+            match self.record.ask(outcome.clone()).await {
+                Ok(next) => return next,
+                Err(Error::Unavailable(_)) if Instant::now() < until && !self.site.news.is_stopped() => sleep(AWAY).await,
+                Err(error) => {
+                    // Its claim lapses, and the event is sent once more, with the same id.
+                    tracing::error!(event = %outcome.claimed.event, %error, "what came of a delivery is not recorded");
+                    return None;
+                }
+            }
+        }
+    }
+
+    fn count(&self, claimed: &Claimed, attempt: &Attempt) {
+        let result = match (&attempt.failure, attempt.status()) {
+            (Some(failure), _) => failure.class.as_str(),
+            (None, Some(200..=299)) => "delivered",
+            (None, _) => "refused_by_endpoint",
+        };
+        self.metrics.attempted(result, attempt.laps.total);
+        tracing::debug!(event = %claimed.event, result, status = attempt.status(), "delivery attempt");
+    }
+}
+
+/// A lane under way. Dropping it gives its place back, however the lane ended.
+struct Slot(Rc<Dispatcher>, OrgId);
+
+impl Slot {
+    fn take(dispatcher: &Rc<Dispatcher>, organization: OrgId) -> Self {
+        dispatcher.lanes.set(dispatcher.lanes.get() + 1);
+        *dispatcher.busy.borrow_mut().entry(organization).or_default() += 1;
+        Self(Rc::clone(dispatcher), organization)
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        let Self(dispatcher, organization) = self;
+        dispatcher.lanes.set(dispatcher.lanes.get() - 1);
+        let mut busy = dispatcher.busy.borrow_mut();
+        if let Some(lanes) = busy.get_mut(organization) {
+            *lanes -= 1;
+            if *lanes == 0 {
+                busy.remove(organization);
+            }
+        }
+        dispatcher.freed.notify_one();
+    }
+}

@@ -1,0 +1,111 @@
+//! The routes of the Partner API: what a profile may offer, and by which methods.
+
+use serde::Deserialize;
+
+/// One line of the Partner API.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Route {
+    /// HTTP method.
+    pub method: Method,
+    /// Below the base path; `{id}` stands for a job's id.
+    pub path: String,
+    /// What it does.
+    pub action: Action,
+    /// For the actions that concern one kind of job; reading routes may serve all kinds by leaving it out.
+    #[serde(default)]
+    pub job: Option<String>,
+    /// The permission it needs.
+    #[serde(default)]
+    pub permission: Option<String>,
+    /// The limit it counts in.
+    #[serde(default)]
+    pub limit: Option<String>,
+}
+
+/// HTTP methods of the Partner API.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum Method {
+    /// Reads.
+    Get,
+    /// Creates.
+    Post,
+    /// Sets.
+    Put,
+    /// Removes.
+    Delete,
+}
+
+impl Method {
+    /// As on the wire.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Get => "GET",
+            Self::Post => "POST",
+            Self::Put => "PUT",
+            Self::Delete => "DELETE",
+        }
+    }
+}
+
+/// What a route can do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize)]
+pub enum Action {
+    /// Make a job.
+    #[serde(rename = "jobs.create")]
+    JobsCreate,
+    /// Read one.
+    #[serde(rename = "jobs.read")]
+    JobsRead,
+    /// Read what came of it.
+    #[serde(rename = "jobs.results")]
+    JobsResults,
+    /// The balance.
+    #[serde(rename = "credits.read")]
+    CreditsRead,
+    /// The ledger.
+    #[serde(rename = "credits.entries")]
+    CreditsEntries,
+    /// The request history.
+    #[serde(rename = "usage.read")]
+    UsageRead,
+    /// What am I.
+    #[serde(rename = "key.read")]
+    KeyRead,
+    /// Where events go.
+    #[serde(rename = "webhook.read")]
+    WebhookRead,
+    /// Say where events go.
+    #[serde(rename = "webhook.put")]
+    WebhookPut,
+    /// Let them go nowhere.
+    #[serde(rename = "webhook.delete")]
+    WebhookDelete,
+    /// Send a test event.
+    #[serde(rename = "webhook.test")]
+    WebhookTest,
+    /// Catch up on events.
+    #[serde(rename = "events.read")]
+    EventsRead,
+}
+
+impl Action {
+    /// The methods that it may be called by.
+    pub fn methods(self) -> &'static [Method] {
+        match self {
+            Self::JobsCreate | Self::WebhookTest => &[Method::Post],
+            // One webhook an organization: PUT says what it is. Some contracts speak of making it, with POST.
+            Self::WebhookPut => &[Method::Put, Method::Post],
+            Self::WebhookDelete => &[Method::Delete],
+            Self::JobsRead
+            | Self::JobsResults
+            | Self::CreditsRead
+            | Self::CreditsEntries
+            | Self::UsageRead
+            | Self::KeyRead
+            | Self::WebhookRead
+            | Self::EventsRead => &[Method::Get],
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! Rows of the list, and sending again: one, or all that were given up since a time.
+
+use actix_web::HttpRequest;
+use actix_web::web::{Form, Path};
+use askama::Template;
+use serde::Deserialize;
+use time::macros::format_description;
+use time::{Duration, OffsetDateTime, PrimitiveDateTime};
+
+use super::views::{Endpoint, Item, Shown};
+use super::{filters, no_webhook, refused};
+use crate::actor::Permission;
+use crate::error::{Error, Result};
+use crate::ids::EventId;
+use crate::web::filters::grouped;
+use crate::web::{Answer, Flash, Frame, Member, fragment, page, see_other_with, wants_fragment};
+use crate::webhooks::{self, list, resend};
+
+/// Times since which failed deliveries may be sent again.
+const CHOICES: [(i64, &str); 3] = [(3_600, "1 hour"), (86_400, "24 hours"), (604_800, "7 days")];
+
+/// One delivery, opened or not.
+pub(super) async fn one(member: &Member, event: EventId, open: bool) -> Result<Item> {
+    let (organization, now) = (member.organization.id, member.frame.now);
+    let read = move |conn: &mut _| {
+        let webhook = webhooks::read(conn, organization, now)?;
+        let facts = webhook.as_ref().map(|_| list::facts(conn, organization, now)).transpose()?;
+        let delivery = list::one(conn, organization, event)?;
+        let history = open.then(|| list::history(conn, organization, event)).transpose()?;
+        Ok((webhook.zip(facts), delivery, history))
+    };
+    let (endpoint, delivery, history) = member.site.db.run(read).await?;
+    let endpoint = endpoint.map(|(webhook, facts)| Endpoint { webhook, facts });
+    let shown = Shown { profile: &member.site.profile, rules: &member.site.webhooks, endpoint: endpoint.as_ref(), now };
+    Ok(shown.item(delivery, history))
+}
+
+/// `POST …/webhooks/deliveries/{delivery}/replay`.
+pub async fn replay(member: Member, path: Path<(String, String)>) -> Answer {
+    let event = EventId::parse(&path.1).ok_or(Error::NotFound)?;
+    let (actor, organization, now) = (member.actor.clone(), member.organization.id, member.frame.now);
+    let run = move |conn: &mut _| {
+        resend::resend(conn, &actor, now, organization, event)?;
+        Ok(webhooks::read(conn, organization, now)?.is_some_and(|webhook| webhook.is_enabled()))
+    };
+    match member.site.db.run(run).await {
+        Ok(is_on) => {
+            member.site.news.ring();
+            let next = if is_on { "Its attempts are listed below." } else { "It waits until the webhook is switched on." };
+            let at = member.frame.path(&format!("webhooks?open={event}#r-{event}"));
+            Ok(see_other_with(&at, Flash::ok("The delivery is sent again.", next)))
+        }
+        Err(error) => refused(member, "Nothing was sent again.", error).await,
+    }
+}
+
+/// A time that may be chosen.
+struct Choice {
+    seconds: i64,
+    label: &'static str,
+    count: i64,
+}
+
+#[derive(Template)]
+#[template(path = "webhooks/replays.html", blocks = ["confirm"])]
+struct Replays {
+    frame: Frame,
+    choices: Vec<Choice>,
+    /// A page of its own, whose question is the h1.
+    whole: bool,
+}
+
+/// `GET …/webhooks/replays`.
+pub async fn ask_replays(member: Member, request: HttpRequest) -> Answer {
+    member.require_admin()?;
+    let (organization, now) = (member.organization.id, member.frame.now);
+    let times = CHOICES.map(|(seconds, _)| now - Duration::seconds(seconds));
+    let read =
+        move |conn: &mut _| Ok((webhooks::read(conn, organization, now)?.is_some(), resend::failed_since(conn, organization, &times)?));
+    let (has_webhook, counts) = member.site.db.run(read).await?;
+    if !has_webhook {
+        return refused(member, "Nothing to send again.", no_webhook()).await;
+    }
+    let choices = CHOICES.into_iter().zip(counts).map(|((seconds, label), count)| Choice { seconds, label, count }).collect();
+    let whole = !wants_fragment(&request);
+    let screen = Replays { frame: member.frame, choices, whole };
+    if whole { page(&screen) } else { fragment(&screen.as_confirm()) }
+}
+
+/// The form: seconds before now, or `at` and a time in UTC as browsers send it.
+#[derive(Deserialize)]
+pub struct Fields {
+    since: String,
+    #[serde(default)]
+    at: String,
+}
+
+impl Fields {
+    fn since(&self, now: OffsetDateTime) -> Result<OffsetDateTime> {
+        if self.since != "at" {
+            let known = CHOICES.iter().find(|(seconds, _)| seconds.to_string() == self.since);
+            let broken = || Error::field("since", "Choose since when.");
+            return known.map(|(seconds, _)| now - Duration::seconds(*seconds)).ok_or_else(broken);
+        }
+        let minute = PrimitiveDateTime::parse(&self.at, format_description!("[year]-[month]-[day]T[hour]:[minute]"));
+        let second = || PrimitiveDateTime::parse(&self.at, format_description!("[year]-[month]-[day]T[hour]:[minute]:[second]"));
+        let broken = |_| Error::field("at", format!("{:?} is not a time. Write it like 2026-11-20T14:00.", self.at));
+        Ok(minute.or_else(|_| second()).map_err(broken)?.assume_utc())
+    }
+}
+
+/// `POST …/webhooks/replays`.
+pub async fn replay_failed(member: Member, fields: Option<Form<Fields>>) -> Answer {
+    let (actor, organization, now) = (member.actor.clone(), member.organization.id, member.frame.now);
+    let run = move |conn: &mut _| {
+        // Who may not is told so before what is wrong with the form.
+        actor.require(organization, Permission::ManageWebhook)?;
+        let Form(fields) = fields.ok_or_else(|| Error::field("since", "Choose since when."))?;
+        resend::resend_failed_since(conn, &actor, now, organization, fields.since(now)?)
+    };
+    let sent = member.site.db.run(run).await;
+    member.site.news.ring();
+    let flash = match sent {
+        Ok(0) => Flash { tone: crate::web::Tone::Info, ..Flash::ok("Nothing to send again.", "No delivery was given up since then.") },
+        Ok(1) => Flash::ok("1 delivery is sent again.", "It keeps its id; the list below follows it."),
+        Ok(count) => {
+            Flash::ok(format!("{} deliveries are sent again.", grouped(count)), "They keep their ids; the list below follows them.")
+        }
+        Err(error) => return refused(member, "Nothing was sent again.", error).await,
+    };
+    Ok(see_other_with(&member.frame.path("webhooks"), flash))
+}

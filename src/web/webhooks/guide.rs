@@ -1,0 +1,107 @@
+//! What a receiver has to know: the events, a sample, and how to check a signature.
+
+use time::OffsetDateTime;
+
+use crate::clock::rfc3339;
+use crate::ids::{JobId, new_uuid};
+use crate::profile::Profile;
+use crate::webhooks;
+
+/// The reference of a profile's events.
+pub(super) struct Guide {
+    /// Type and when it is sent.
+    pub(super) events: Vec<(String, &'static str)>,
+    /// The fields of a body, written out.
+    pub(super) sample: Vec<(String, String)>,
+    /// What jobs are called, for sentences.
+    pub(super) noun: String,
+}
+
+impl Guide {
+    pub(super) fn of(profile: &Profile, now: OffsetDateTime) -> Self {
+        let quoted = |text: &str| format!("\"{text}\"");
+        let sample = profile.jobs.first().map_or_else(Vec::new, |job| {
+            let id: String = job.public_id(JobId(new_uuid(now))).chars().take(12).chain(['…']).collect();
+            [
+                (job.id_field.as_str(), quoted(&id)),
+                ("event_type", quoted(&format!("{}.progress", job.event_prefix))),
+                ("status", quoted("processing")),
+                ("percentage", "40".into()),
+                ("sequence", "5".into()),
+                ("timestamp", quoted(&rfc3339(now))),
+            ]
+            .map(|(name, value)| (name.to_owned(), value))
+            .into()
+        });
+        let noun = profile.jobs.first().map_or("job", |job| &job.noun).to_owned();
+        Self { events: webhooks::event_types(profile).into_iter().map(|event| (event.name, event.what)).collect(), sample, noun }
+    }
+}
+
+impl Guide {
+    /// The sample in one line, as it is sent.
+    pub(super) fn line(&self) -> String {
+        let fields: Vec<String> = self.sample.iter().map(|(name, value)| format!("\"{name}\":{value}")).collect();
+        format!("{{{}}}", fields.join(","))
+    }
+
+    /// `an analysis`.
+    pub(super) fn a_noun(&self) -> String {
+        let article = if self.noun.starts_with(['a', 'e', 'i', 'o', 'u']) { "an" } else { "a" };
+        format!("{article} {}", self.noun)
+    }
+
+    /// Language, how its library is installed, and a receiver in it.
+    pub(super) fn snippets(&self) -> [(&'static str, &'static str, &'static str); 3] {
+        [
+            ("Node", "npm install standardwebhooks", NODE),
+            ("Python", "pip install standardwebhooks", PYTHON),
+            ("Rust", "cargo add standardwebhooks", RUST),
+        ]
+    }
+}
+
+const NODE: &str = r#"import { Webhook } from "standardwebhooks";
+import express from "express";
+
+const webhook = new Webhook(process.env.WEBHOOK_SECRET); // whsec_…
+const app = express();
+
+app.post("/latchkey", express.raw({ type: "*/*" }), (request, response) => {
+  let event;
+  try {
+    event = webhook.verify(request.body, request.headers);
+  } catch {
+    return response.sendStatus(400);
+  }
+  // request.headers["webhook-id"] seen before? Then it is done already.
+  console.log(event.event_type, event.status);
+  response.sendStatus(204);
+});
+
+app.listen(3000);"#;
+
+const PYTHON: &str = r#"import os
+from flask import Flask, request
+from standardwebhooks.webhooks import Webhook, WebhookVerificationError
+
+webhook = Webhook(os.environ["WEBHOOK_SECRET"])  # whsec_…
+app = Flask(__name__)
+
+@app.post("/latchkey")
+def latchkey():
+    try:
+        event = webhook.verify(request.get_data(), request.headers)
+    except WebhookVerificationError:
+        return "", 400
+    # request.headers["webhook-id"] seen before? Then it is done already.
+    print(event["event_type"], event["status"])
+    return "", 204"#;
+
+const RUST: &str = r#"use standardwebhooks::Webhook;
+
+// body: &[u8] and headers: &http::HeaderMap as they arrived
+let webhook = Webhook::new(&std::env::var("WEBHOOK_SECRET")?)?; // whsec_…
+webhook.verify(body, headers)?; // else answer 400
+let event: serde_json::Value = serde_json::from_slice(body)?;
+// headers["webhook-id"] seen before? Then it is done already."#;

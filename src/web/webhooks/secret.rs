@@ -1,0 +1,80 @@
+//! Rotating the signing secret. The answer to the POST alone shows the new one.
+
+use actix_web::HttpRequest;
+use actix_web::web::Form;
+use askama::Template;
+use serde::Deserialize;
+use time::OffsetDateTime;
+
+use super::settings::read;
+use super::{filters, no_webhook, refused, with_secret};
+use crate::actor::Permission;
+use crate::db;
+use crate::error::{Error, Result};
+use crate::secret::SigningSecret;
+use crate::web::{Answer, Flash, Frame, Member, fragment, page, wants_fragment};
+use crate::webhooks::{self, OVERLAP, SecretView};
+
+#[derive(Template)]
+#[template(path = "webhooks/rotation.html", blocks = ["confirm"])]
+struct Confirm {
+    frame: Frame,
+    current: SecretView,
+    /// How many sign beside it already.
+    others: usize,
+    overlap_ends_at: OffsetDateTime,
+    /// A page of its own, whose question is the h1.
+    whole: bool,
+}
+
+/// The form of a rotation.
+#[derive(Deserialize)]
+pub struct Fields {
+    /// `overlap`, or `now`.
+    old: String,
+    /// Of the secret that the page showed: the form rotates it and no other, however often it is sent.
+    generation: i32,
+}
+
+/// `GET …/webhooks/secret-rotation`.
+pub async fn confirm_rotation(member: Member, request: HttpRequest) -> Answer {
+    member.require_admin()?;
+    let Some(webhook) = read(&member).await? else { return refused(member, "Nothing to rotate.", no_webhook()).await };
+    let others = webhook.secrets.len().saturating_sub(1);
+    let current = webhook.secrets.into_iter().next().ok_or(Error::NotFound)?;
+    let (overlap_ends_at, whole) = (member.frame.now + OVERLAP, !wants_fragment(&request));
+    let screen = Confirm { frame: member.frame, current, others, overlap_ends_at, whole };
+    if whole { page(&screen) } else { fragment(&screen.as_confirm()) }
+}
+
+/// `POST …/webhooks/secret-rotation`.
+pub async fn rotate(member: Member, fields: Option<Form<Fields>>) -> Answer {
+    match try_rotate(&member, fields).await {
+        Ok((secret, true)) => with_secret(member, Flash::ok("Secret rotated.", "Both secrets sign for 24 hours."), secret).await,
+        Ok((secret, false)) => with_secret(member, Flash::ok("Secret rotated.", "The old one signs nothing any more."), secret).await,
+        Err(Error::NotFound) => refused(member, "The secret was not rotated.", no_webhook()).await,
+        Err(error) => refused(member, "The secret was not rotated.", error).await,
+    }
+}
+
+async fn try_rotate(member: &Member, fields: Option<Form<Fields>>) -> Result<(SigningSecret, bool)> {
+    let (actor, organization, now) = (member.actor.clone(), member.organization.id, member.frame.now);
+    let keyring = member.site.keyring.clone();
+    let run = move |conn: &mut _| {
+        // Who may not is told so before what is wrong with the form.
+        actor.require(organization, Permission::ManageWebhook)?;
+        let broken = || Error::field("form", "The form did not arrive as it was sent. Open the page again and repeat it.");
+        let Form(fields) = fields.ok_or_else(broken)?;
+        let overlap = match fields.old.as_str() {
+            "overlap" => Some(OVERLAP),
+            "now" => None,
+            _ => return Err(broken()),
+        };
+        db::transaction(conn, |conn| {
+            webhooks::expect_generation(conn, organization, fields.generation)?;
+            let secret = webhooks::rotate_secret(conn, &actor, now, organization, &keyring, overlap)?;
+            Ok((secret, overlap.is_some()))
+        })
+    };
+    member.site.db.run(run).await
+}

@@ -1,0 +1,39 @@
+-- Claims due lanes, a share of the free slots for each organization. The binds: busy organizations, how many of their lanes
+-- this sender has under way, its free slots, the claim, the lease in seconds.
+WITH RECURSIVE busy AS (
+    SELECT * FROM unnest({}::uuid[], {}::bigint[]) AS b (organization_id, lanes)
+),
+-- Organizations with anything pending, found by skipping along the index: one probe each, however long their lists.
+waiting AS (
+    (SELECT organization_id FROM delivery_lanes ORDER BY organization_id LIMIT 1)
+    UNION ALL
+    SELECT (SELECT l.organization_id FROM delivery_lanes l WHERE l.organization_id > w.organization_id ORDER BY l.organization_id LIMIT 1)
+    FROM waiting w WHERE w.organization_id IS NOT NULL
+),
+ready AS (
+    SELECT h.organization_id FROM waiting JOIN webhooks h USING (organization_id)
+    WHERE h.disabled_at IS NULL
+        AND EXISTS (SELECT 1 FROM delivery_lanes l WHERE l.organization_id = h.organization_id AND l.due_at <= now())
+),
+-- Whoever takes slots leaves more than it takes: some are always free for an endpoint that has none yet, how many of the others may hang.
+share AS (
+    SELECT f.free, greatest(1, f.free / (2 + (SELECT count(*) FROM (SELECT organization_id FROM ready UNION SELECT organization_id FROM busy) AS all_of_them))) AS slots
+    FROM (SELECT {}::bigint AS free) AS f
+),
+due AS (
+    SELECT l.organization_id, l.id
+    FROM ready r
+    CROSS JOIN share s
+    LEFT JOIN busy b ON b.organization_id = r.organization_id
+    CROSS JOIN LATERAL (
+        SELECT d.organization_id, d.id FROM delivery_lanes d
+        WHERE d.organization_id = r.organization_id AND d.due_at <= now()
+        ORDER BY d.due_at
+        LIMIT greatest(0, s.slots - coalesce(b.lanes, 0))
+        FOR UPDATE SKIP LOCKED
+    ) AS l
+    LIMIT (SELECT free FROM share)
+)
+UPDATE delivery_lanes lane SET claim = {}, due_at = now() + make_interval(secs => {})
+FROM due WHERE lane.id = due.id AND lane.organization_id IS NOT DISTINCT FROM due.organization_id
+RETURNING lane.organization_id, lane.id

@@ -1,0 +1,150 @@
+use std::collections::HashMap;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use diesel::{Connection, PgConnection, QueryableByName, RunQueryDsl, sql_query};
+use latchkey::batch::Decide;
+use latchkey::clock;
+use latchkey::ids::{EventId, JobId};
+use latchkey::webhooks::retry::Verdict;
+use latchkey::webhooks::{self, Claim, Record, Want};
+
+use super::{Hooked, events, outcome, sequence};
+
+/// Publishers add to lanes at the very moment in which senders take the last of them: nothing is left behind, nothing goes twice.
+#[test]
+fn what_is_published_while_its_lane_ends_is_not_left_behind() {
+    const JOBS: usize = 6;
+    const EACH: i32 = 60;
+    let mut hooked = Hooked::new();
+    let organization = hooked.world.organization;
+    let jobs: Vec<_> = (0..JOBS).map(|_| hooked.job()).collect();
+    let told: Mutex<HashMap<uuid::Uuid, Vec<(i64, EventId)>>> = Mutex::default();
+    let published = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for _ in 0..3 {
+            let (mut conn, told, published) = (hooked.world.database.conn(), &told, &published);
+            scope.spawn(move || {
+                loop {
+                    let last = published.load(Ordering::SeqCst);
+                    let claimed = Claim::default().decide(&mut conn, &[Want { free: 3, busy: Vec::new() }]).unwrap().remove(0);
+                    if claimed.is_empty() && last {
+                        break;
+                    }
+                    for mut head in claimed {
+                        loop {
+                            told.lock().unwrap().entry(head.lane).or_default().push((sequence(&head), head.event));
+                            let done = [outcome(&head, Some(200), Verdict::Delivered)];
+                            match Record::default().decide(&mut conn, &done).unwrap().remove(0) {
+                                Some(next) => head = next,
+                                None => break,
+                            }
+                        }
+                    }
+                }
+            });
+        }
+        let publishers: Vec<_> = jobs
+            .iter()
+            .map(|job| {
+                let mut conn = hooked.world.database.conn();
+                scope.spawn(move || {
+                    for sequence in 1..=EACH {
+                        webhooks::publish(&mut conn, clock::now(), organization, Some(*job), true, events(sequence, &["progress"]))
+                            .unwrap();
+                    }
+                })
+            })
+            .collect();
+        for publisher in publishers {
+            publisher.join().unwrap();
+        }
+        published.store(true, Ordering::SeqCst);
+    });
+    let told = told.into_inner().unwrap();
+    for job in &jobs {
+        let sequences: Vec<i64> = told[&job.0].iter().map(|(sequence, _)| *sequence).collect();
+        assert_eq!(sequences, (1..=i64::from(EACH)).collect::<Vec<_>>());
+    }
+    assert_eq!(hooked.count("delivery_lanes") + hooked.count("deliveries WHERE state <> 'delivered'"), 0);
+}
+
+/// Saving and removing while events are published: no delivery is queued for a webhook that is gone.
+#[test]
+fn nothing_is_queued_for_a_webhook_that_is_being_removed() {
+    let mut hooked = Hooked::new();
+    let organization = hooked.world.organization;
+    let jobs: Vec<_> = (0..3).map(|_| hooked.job()).collect();
+    std::thread::scope(|scope| {
+        for job in &jobs {
+            let mut conn = hooked.world.database.conn();
+            scope.spawn(move || {
+                for sequence in 1..=80 {
+                    webhooks::publish(&mut conn, clock::now(), organization, Some(*job), true, events(sequence, &["progress"])).unwrap();
+                }
+            });
+        }
+        let mut conn = hooked.world.database.conn();
+        scope.spawn(move || {
+            let (actor, url) = (latchkey::actor::Actor::command_line(), "https://hooks.motion.example/in".parse().unwrap());
+            for _ in 0..20 {
+                webhooks::remove(&mut conn, &actor, clock::now(), organization).unwrap();
+                webhooks::save(&mut conn, &actor, clock::now(), organization, &super::keyring(), &url, None).unwrap();
+            }
+            webhooks::remove(&mut conn, &actor, clock::now(), organization).unwrap();
+        });
+    });
+    assert_eq!(hooked.count("delivery_lanes") + hooked.count("deliveries WHERE state = 'pending'"), 0);
+    assert!(hooked.count("deliveries WHERE state = 'gave_up'") > 0, "some were queued in between");
+}
+
+/// Publishes event 2 of a job, and commits only when `meanwhile`, on another connection, is done or waits for a lock.
+fn while_publishing<T: Send>(hooked: &mut Hooked, job: JobId, meanwhile: impl FnOnce(&mut PgConnection) -> T + Send) -> T {
+    let (organization, mut other, mut watcher) = (hooked.world.organization, hooked.world.database.conn(), hooked.world.database.conn());
+    let conn = &mut hooked.world.conn;
+    std::thread::scope(|scope| {
+        let (thread, watched) = conn
+            .transaction(|conn| {
+                webhooks::publish(conn, clock::now(), organization, Some(job), true, events(2, &["completed"])).unwrap();
+                let thread = scope.spawn(move || meanwhile(&mut other));
+                let waiting =
+                    "SELECT count(*)::int AS n FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+                let mut looks = 0;
+                while !thread.is_finished() && sql_query(waiting).get_result::<Waiting>(&mut watcher).unwrap().n == 0 {
+                    looks += 1;
+                }
+                Ok::<_, diesel::result::Error>((thread, looks))
+            })
+            .unwrap();
+        assert!(watched < 1_000_000);
+        thread.join().unwrap()
+    })
+}
+
+#[derive(QueryableByName)]
+struct Waiting {
+    #[diesel(sql_type = diesel::sql_types::Integer)]
+    n: i32,
+}
+
+#[test]
+fn who_ends_a_lane_waits_for_who_adds_to_it() {
+    let mut hooked = Hooked::new();
+    let job = hooked.job();
+    hooked.publish(job, 1, &["started"]);
+    let head = hooked.claim().remove(0);
+    let done = [outcome(&head, Some(200), Verdict::Delivered)];
+    let next = while_publishing(&mut hooked, job, |conn| Record::default().decide(conn, &done).unwrap().remove(0));
+    assert_eq!(next.as_ref().map(sequence), Some(2));
+}
+
+#[test]
+fn who_removes_a_webhook_waits_for_who_publishes_to_it() {
+    let mut hooked = Hooked::new();
+    let (job, organization) = (hooked.job(), hooked.world.organization);
+    while_publishing(&mut hooked, job, |conn| {
+        webhooks::remove(conn, &latchkey::actor::Actor::command_line(), clock::now(), organization).unwrap();
+    });
+    assert_eq!(hooked.states(job), ["gave_up"]);
+    assert_eq!(hooked.count("delivery_lanes"), 0);
+}
