@@ -323,6 +323,7 @@ diesel::table! {
         disabled_at -> Nullable<Timestamptz>,
         disabled_reason -> Nullable<Text>,
         failing_since -> Nullable<Timestamptz>,
+        resumed_at -> Nullable<Timestamptz>,
     }
 }
 

@@ -32,6 +32,8 @@ CREATE TABLE webhooks (
     disabled_reason text CONSTRAINT webhooks_disabled_reason_check CHECK (disabled_reason IN ('switched_off', 'gone', 'failing')),
     -- First of the failures since the last success; none while it works.
     failing_since timestamptz,
+    -- When it was switched on, or pointed elsewhere, last. Progress that has waited since before that is stale.
+    resumed_at timestamptz,
     CONSTRAINT webhooks_disabled_check CHECK ((disabled_at IS NULL) = (disabled_reason IS NULL))
 ) WITH (fillfactor = 50);
 

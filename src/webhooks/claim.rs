@@ -101,7 +101,7 @@ impl Plans {
 }
 
 statement! {
-    Lanes<'a> -> (sql::Uuid, sql::Uuid) = include_str!("claim.sql");
+    Lanes<'a> -> (sql::Uuid, sql::Uuid, sql::Bool) = include_str!("claim.sql");
     organizations: Vec<OrgId> as sql::Array<sql::Uuid>,
     lanes: Vec<i64> as sql::Array<sql::Int8>,
     free: i64 as sql::Int8,
@@ -121,11 +121,13 @@ fn claim(conn: &mut PgConnection, want: &Want) -> Result<Vec<Claimed>> {
         _life: PhantomData,
     };
     conn.transaction(|conn| {
-        let lanes: Vec<(OrgId, Uuid)> = statement.load(conn)?;
-        if lanes.is_empty() {
+        let found: Vec<(OrgId, Uuid, bool)> = statement.load(conn)?;
+        if found.is_empty() {
             return Ok(Vec::new());
         }
         // Only now, under the lanes' locks: what was committed before them is seen.
+        overtake(conn, found.iter().filter(|(.., is_stale)| *is_stale).map(|(_, lane, _)| *lane).collect())?;
+        let lanes: Vec<(OrgId, Uuid)> = found.into_iter().map(|(organization, lane, _)| (organization, lane)).collect();
         let heads = heads(conn, &lanes)?;
         if heads.len() < lanes.len() {
             let empty: Vec<Uuid> = lanes.iter().map(|(_, lane)| *lane).filter(|lane| heads.iter().all(|head| head.lane != *lane)).collect();
@@ -172,6 +174,19 @@ statement! {
         = include_str!("heads.sql");
     organizations: Vec<OrgId> as sql::Array<sql::Uuid>,
     lanes: Vec<Uuid> as sql::Array<sql::Uuid>,
+}
+
+statement! {
+    Overtake<'a> -> () = include_str!("overtake.sql");
+    lanes: Vec<Uuid> as sql::Array<sql::Uuid>,
+}
+
+/// Drops what is no longer news in these lanes; the caller holds their locks.
+pub(super) fn overtake(conn: &mut PgConnection, lanes: Vec<Uuid>) -> Result<()> {
+    if !lanes.is_empty() {
+        Overtake { lanes, _life: PhantomData }.execute(conn)?;
+    }
+    Ok(())
 }
 
 /// The heads of these lanes; the caller holds their locks. A lane without anything pending, or without a webhook, has none.

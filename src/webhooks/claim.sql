@@ -11,7 +11,7 @@ waiting AS (
     FROM waiting w WHERE w.organization_id IS NOT NULL
 ),
 ready AS (
-    SELECT h.organization_id FROM waiting JOIN webhooks h USING (organization_id)
+    SELECT h.organization_id, h.resumed_at FROM waiting JOIN webhooks h USING (organization_id)
     WHERE h.disabled_at IS NULL
         AND EXISTS (SELECT 1 FROM delivery_lanes l WHERE l.organization_id = h.organization_id AND l.due_at <= now())
 ),
@@ -21,12 +21,13 @@ share AS (
     FROM (SELECT {}::bigint AS free) AS f
 ),
 due AS (
-    SELECT l.organization_id, l.id
+    -- What has waited since before the webhook went on again: some of it may be news no longer.
+    SELECT l.organization_id, l.id, l.due_at < r.resumed_at AS is_stale
     FROM ready r
     CROSS JOIN share s
     LEFT JOIN busy b ON b.organization_id = r.organization_id
     CROSS JOIN LATERAL (
-        SELECT d.organization_id, d.id FROM delivery_lanes d
+        SELECT d.organization_id, d.id, d.due_at FROM delivery_lanes d
         WHERE d.organization_id = r.organization_id AND d.due_at <= now()
         ORDER BY d.due_at
         LIMIT greatest(0, s.slots - coalesce(b.lanes, 0))
@@ -36,4 +37,4 @@ due AS (
 )
 UPDATE delivery_lanes lane SET claim = {}, due_at = now() + make_interval(secs => {})
 FROM due WHERE lane.id = due.id AND lane.organization_id IS NOT DISTINCT FROM due.organization_id
-RETURNING lane.organization_id, lane.id
+RETURNING lane.organization_id, lane.id, due.is_stale IS TRUE

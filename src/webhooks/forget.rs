@@ -1,6 +1,7 @@
 //! What is kept for a time and no longer. Each call does a bounded piece, so that its caller can do other things in between;
 //! instances that do it side by side leave each other's rows alone.
 
+use diesel::dsl::exists;
 use diesel::pg::PgConnection;
 use diesel::prelude::*;
 use diesel::sql_types as sql;
@@ -8,7 +9,7 @@ use time::{Duration, OffsetDateTime};
 
 use crate::error::Result;
 use crate::ids::{EventId, OrgId, uuid_floor};
-use crate::schema::webhooks;
+use crate::schema::{delivery_lanes, webhooks};
 
 /// Events, their deliveries and the attempts.
 const KEPT: Duration = Duration::days(90);
@@ -16,7 +17,7 @@ const KEPT: Duration = Duration::days(90);
 const MINUTES_KEPT: Duration = Duration::days(2);
 /// How long deliveries wait for a webhook that is off.
 const PATIENCE: Duration = Duration::days(7);
-/// Rows of one piece: deliveries, events, minutes or lanes.
+/// Rows of one piece: deliveries, events or minutes.
 const PIECE: i64 = 5_000;
 
 /// Drops what is past its time, and gives up what has waited too long for a webhook that is off. Tells whether there may be more.
@@ -40,25 +41,31 @@ pub fn forget_old(conn: &mut PgConnection, now: OffsetDateTime) -> Result<bool> 
 
 /// Gives up deliveries that are as old as the webhook must have been off for.
 fn give_up_waiting(conn: &mut PgConnection, now: OffsetDateTime) -> Result<bool> {
-    let long_off = webhooks::disabled_at.le(now - PATIENCE);
-    let all: Vec<OrgId> = webhooks::table.filter(long_off).select(webhooks::organization_id).order(webhooks::organization_id).load(conn)?;
+    let since = now - PATIENCE;
+    let long_off = webhooks::disabled_at.le(since);
+    // Nothing was tried since it is off, so that a lane with anything so old is due for as long: an organization where nothing is
+    // to be done costs one probe.
+    let has_old = delivery_lanes::organization_id.eq(webhooks::organization_id).and(delivery_lanes::due_at.le(since));
+    let all: Vec<OrgId> = webhooks::table
+        .filter(long_off.and(exists(delivery_lanes::table.filter(has_old))))
+        .select(webhooks::organization_id)
+        .order(webhooks::organization_id)
+        .load(conn)?;
     let mut more = false;
     for organization in all {
-        let old = EventId(uuid_floor(now - PATIENCE));
         more |= conn.transaction::<_, crate::error::Error, _>(|conn| {
             // Held, so that it stays off until this is done; and before the lanes, as everybody does.
             let still: Option<OrgId> = webhooks::table
                 .find(organization)
-                .filter(webhooks::disabled_at.le(now - PATIENCE))
+                .filter(long_off)
                 .select(webhooks::organization_id)
                 .for_share()
                 .first(conn)
                 .optional()?;
-            if still.is_none() {
-                return Ok(false);
+            match still {
+                Some(_) => super::outbox::give_up_piece(conn, now, organization, EventId(uuid_floor(since)), since),
+                None => Ok(false),
             }
-            let lanes = super::outbox::give_up_older(conn, now, organization, old, PIECE)?;
-            Ok(lanes as i64 == PIECE)
         })?;
     }
     Ok(more)

@@ -11,7 +11,7 @@ use uuid::Uuid;
 use crate::error::Result;
 use crate::ids::{EventId, JobId, OrgId};
 use crate::raw_json::RawJson;
-use crate::schema::{deliveries, delivery_lanes};
+use crate::schema::delivery_lanes;
 use crate::statement::statement;
 
 statement! {
@@ -64,63 +64,74 @@ pub fn publish(
     Ok(())
 }
 
-/// Lets the lanes of an organization go on now, as when its webhook is switched on. In each lane, progress that nothing was
-/// tried of and that is no longer the newest is dropped.
+/// Makes due what waits for its next try, as when the webhook is switched on: a piece at a time, so that nobody waits for it. Cut
+/// short, the rest keeps its time.
 ///
 /// # Errors
 /// Those of the database.
-pub(super) fn resume(conn: &mut PgConnection, now: OffsetDateTime, organization: OrgId) -> Result<()> {
-    lock_lanes(conn, organization)?;
-    diesel::sql_query(include_str!("overtake_all.sql"))
-        .bind::<sql::Uuid, _>(organization)
-        .bind::<sql::Timestamptz, _>(now)
-        .execute(conn)?;
-    let idle = delivery_lanes::organization_id.eq(organization).and(delivery_lanes::claim.is_null());
-    diesel::update(delivery_lanes::table.filter(idle)).set(delivery_lanes::due_at.eq(diesel::dsl::now)).execute(conn)?;
-    Ok(())
+pub(super) fn hasten(conn: &mut PgConnection, organization: OrgId) -> Result<()> {
+    let piece = "UPDATE delivery_lanes SET due_at = now() WHERE id IN (
+        SELECT id FROM delivery_lanes WHERE organization_id = $1 AND claim IS NULL AND due_at > now() LIMIT $2 FOR UPDATE SKIP LOCKED)";
+    loop {
+        let hastened = diesel::sql_query(piece).bind::<sql::Uuid, _>(organization).bind::<sql::BigInt, _>(PIECE).execute(conn)?;
+        if (hastened as i64) < PIECE {
+            return Ok(());
+        }
+    }
 }
 
-/// Gives up everything that waits.
+/// Lanes that are dealt with in one transaction, where there may be very many: what it locks is free again soon.
+pub(super) const PIECE: i64 = 5_000;
+
+/// Whether more lanes wait than one transaction deals with.
+///
+/// # Errors
+/// Those of the database.
+pub(super) fn is_long(conn: &mut PgConnection, organization: OrgId) -> Result<bool> {
+    let theirs = delivery_lanes::table.filter(delivery_lanes::organization_id.eq(organization));
+    let one_more: Option<Uuid> = theirs.select(delivery_lanes::id).offset(PIECE).first(conn).optional()?;
+    Ok(one_more.is_some())
+}
+
+/// Gives up everything that waits; the caller holds the webhook against everybody.
 ///
 /// # Errors
 /// Those of the database.
 pub(super) fn give_up_all(conn: &mut PgConnection, now: OffsetDateTime, organization: OrgId) -> Result<()> {
-    lock_lanes(conn, organization)?;
-    let pending = deliveries::organization_id.eq(organization).and(deliveries::state.eq("pending"));
-    diesel::update(deliveries::table.filter(pending))
-        .set((deliveries::state.eq("gave_up"), deliveries::finished_at.eq(now)))
-        .execute(conn)?;
-    diesel::delete(delivery_lanes::table.filter(delivery_lanes::organization_id.eq(organization))).execute(conn)?;
-    Ok(())
+    let theirs = delivery_lanes::table.filter(delivery_lanes::organization_id.eq(organization)).order(delivery_lanes::id);
+    let lanes: Vec<Uuid> = theirs.select(delivery_lanes::id).for_update().load(conn)?;
+    give_up(conn, now, organization, EventId(Uuid::max()), &lanes)
 }
 
-/// Gives up what is older than an event id, in as many lanes as that; how many lanes there were.
+/// Gives up a piece of what waits in lanes that nobody sends from: what is older than an event id, in lanes that were due by
+/// then. Tells whether there may be more.
 ///
 /// # Errors
 /// Those of the database.
-pub(super) fn give_up_older(conn: &mut PgConnection, now: OffsetDateTime, organization: OrgId, old: EventId, lanes: i64) -> Result<usize> {
-    // The ids of a lane's deliveries need not be in the order of their sequence, so any of them counts and not the head alone.
-    let of_lane = deliveries::table
-        .filter(deliveries::lane.eq(delivery_lanes::id).and(deliveries::state.eq("pending")).and(deliveries::event_id.lt(old)));
-    let found: Vec<Uuid> = delivery_lanes::table
-        .filter(delivery_lanes::organization_id.eq(organization).and(diesel::dsl::exists(of_lane)))
-        .order(delivery_lanes::id)
-        .limit(lanes)
+pub(super) fn give_up_piece(
+    conn: &mut PgConnection, now: OffsetDateTime, organization: OrgId, old: EventId, due_by: OffsetDateTime,
+) -> Result<bool> {
+    let idle = delivery_lanes::organization_id.eq(organization).and(delivery_lanes::claim.is_null());
+    let lanes: Vec<Uuid> = delivery_lanes::table
+        .filter(idle.and(delivery_lanes::due_at.le(due_by)))
+        .order(delivery_lanes::due_at)
+        .limit(PIECE)
         .select(delivery_lanes::id)
         .for_update()
+        .skip_locked()
         .load(conn)?;
-    diesel::sql_query(include_str!("give_up_older.sql"))
-        .bind::<sql::Uuid, _>(organization)
-        .bind::<sql::Uuid, _>(old)
-        .bind::<sql::Timestamptz, _>(now)
-        .bind::<sql::Array<sql::Uuid>, _>(&found)
-        .execute(conn)?;
-    Ok(found.len())
+    give_up(conn, now, organization, old, &lanes)?;
+    Ok(lanes.len() as i64 == PIECE)
 }
 
-fn lock_lanes(conn: &mut PgConnection, organization: OrgId) -> Result<()> {
-    // Counted by PostgreSQL, so that a long list does not travel.
-    let lock = "SELECT count(*) FROM (SELECT 1 FROM delivery_lanes WHERE organization_id = $1 ORDER BY id FOR UPDATE) AS locked";
-    diesel::sql_query(lock).bind::<sql::Uuid, _>(organization).execute(conn)?;
+fn give_up(conn: &mut PgConnection, now: OffsetDateTime, organization: OrgId, old: EventId, lanes: &[Uuid]) -> Result<()> {
+    if !lanes.is_empty() {
+        diesel::sql_query(include_str!("give_up.sql"))
+            .bind::<sql::Uuid, _>(organization)
+            .bind::<sql::Uuid, _>(old)
+            .bind::<sql::Timestamptz, _>(now)
+            .bind::<sql::Array<sql::Uuid>, _>(lanes)
+            .execute(conn)?;
+    }
     Ok(())
 }

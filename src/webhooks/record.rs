@@ -1,7 +1,7 @@
 //! Recording: what came of attempts, and what comes next in their lanes. Many at once, in one transaction; a sender goes on with
 //! its lane when that is committed.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::marker::PhantomData;
 use std::time::{Duration, Instant};
 
@@ -12,7 +12,7 @@ use serde_json::json;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::claim::{Claimed, Head, LEASE, Plans, heads, settle_session};
+use super::claim::{Claimed, Head, LEASE, Plans, heads, overtake, settle_session};
 use super::retry::Verdict;
 use super::settings::{Off, note};
 use crate::actor::Actor;
@@ -25,6 +25,8 @@ use crate::statement::statement;
 
 /// An endpoint that answers nothing but failures for so long is switched off.
 pub const PATIENCE: time::Duration = time::Duration::days(5);
+/// Tries of one delivery that must have failed by then.
+const PATIENT_TRIES: u32 = 4;
 
 /// An attempt that was made.
 #[derive(Debug, Clone)]
@@ -73,22 +75,22 @@ fn record(conn: &mut PgConnection, since: Instant, asks: &[Outcome]) -> Result<V
     let by_lane: HashMap<(OrgId, Uuid), &Standing> = standing.iter().map(|s| ((s.organization, s.lane), s)).collect();
     // A claim that lapsed is somebody else's lane now: what was done is written down, what comes next is theirs.
     let is_ours = |ask: &Outcome| by_lane.get(&ask.lane()).is_some_and(|standing| standing.claim == Some(ask.claimed.claim));
-    Attempts::of(asks, is_ours).execute(conn)?;
+    let over: HashSet<(OrgId, EventId)> = Attempts::of(asks, is_ours).load(conn)?.into_iter().collect();
     let ours: Vec<&Outcome> = asks.iter().filter(|ask| is_ours(ask)).collect();
-    judge(conn, &hooks, &ours)?;
-    let ended: Vec<&Outcome> = ours.iter().copied().filter(|ask| matches!(ask.verdict, Verdict::Delivered | Verdict::GaveUp)).collect();
+    judge(conn, &hooks, asks, &ours)?;
+    // Also what failed here and arrived by a sender whose claim had lapsed: nothing waits for that.
+    let is_over = |ask: &Outcome| over.contains(&(ask.claimed.organization, ask.claimed.event));
+    let ends = |ask: &&Outcome| matches!(ask.verdict, Verdict::Delivered | Verdict::GaveUp) || is_over(ask);
+    let ended: Vec<&Outcome> = ours.iter().copied().filter(ends).collect();
     let held_up = |ask: &&Outcome| ask.claimed.failures > 0 || ask.verdict != Verdict::Delivered;
-    let held_up: Vec<Uuid> = ended.iter().copied().filter(held_up).map(|ask| ask.claimed.lane).collect();
-    if !held_up.is_empty() {
-        Overtake { lanes: held_up, _life: PhantomData }.execute(conn)?;
-    }
+    overtake(conn, ended.iter().copied().filter(held_up).map(|ask| ask.claimed.lane).collect())?;
     let lanes: Vec<(OrgId, Uuid)> = ended.iter().map(|ask| ask.lane()).collect();
     let heads = if lanes.is_empty() { Vec::new() } else { heads(conn, &lanes)? };
     let mut next: HashMap<(OrgId, Uuid), Head> = heads.into_iter().map(|head| ((head.organization, head.lane), head)).collect();
     let mut steps = Steps::default();
     for ask in &ours {
         match (ask.verdict, next.get(&ask.lane())) {
-            (Verdict::Retry(pause), _) => steps.push(ask, "wait", pause),
+            (Verdict::Retry(pause), _) if !is_over(ask) => steps.push(ask, "wait", pause),
             // It waits with the rest for the webhook to be switched on again.
             (Verdict::Gone, _) => steps.push(ask, "wait", Duration::ZERO),
             (_, None) => steps.push(ask, "done", Duration::ZERO),
@@ -124,23 +126,24 @@ fn hold_webhooks(conn: &mut PgConnection, asks: &[Outcome]) -> Result<Hooks> {
     Ok(rows.into_iter().map(|(organization, since, now)| (organization, (since, now))).collect())
 }
 
-/// Notes since when an endpoint fails, and switches off one that says it is gone, or that has failed for too long.
-fn judge(conn: &mut PgConnection, hooks: &Hooks, ours: &[&Outcome]) -> Result<()> {
+/// Notes since when an endpoint fails, and switches off one that says it is gone, or that has failed for too long. A success
+/// counts whoever had the lane, what else an endpoint answered only to who had it.
+fn judge(conn: &mut PgConnection, hooks: &Hooks, asks: &[Outcome], ours: &[&Outcome]) -> Result<()> {
     for (&organization, &(since, now)) in hooks {
         let theirs = || ours.iter().filter(|ask| ask.claimed.organization == organization);
-        if theirs().next().is_none() {
-            continue;
-        }
-        let works = theirs().any(|ask| ask.verdict == Verdict::Delivered);
+        let works = asks.iter().any(|ask| ask.claimed.organization == organization && ask.verdict == Verdict::Delivered);
         let hook = webhooks::table.find(organization);
         if works && since.is_some() {
             diesel::update(hook).set(webhooks::failing_since.eq(None::<OffsetDateTime>)).execute(conn)?;
-        } else if !works && since.is_none() {
+        } else if !works && since.is_none() && theirs().next().is_some() {
             diesel::update(hook).set(webhooks::failing_since.eq(now)).execute(conn)?;
         }
+        // Where events are rare, five days may lie between two failures: one that was tried again and again must be among them.
+        let for_long = !works && since.is_some_and(|since| since + PATIENCE <= now);
+        let again_and_again = |ask: &&Outcome| ask.claimed.failures + 1 >= PATIENT_TRIES || ask.verdict == Verdict::GaveUp;
         if theirs().any(|ask| ask.verdict == Verdict::Gone) {
             switch_off(conn, now, organization, Off::Gone)?;
-        } else if !works && since.is_some_and(|since| since + PATIENCE <= now) {
+        } else if for_long && theirs().copied().any(|ask| again_and_again(&ask)) {
             switch_off(conn, now, organization, Off::Failing)?;
         }
     }
@@ -181,11 +184,6 @@ impl Lock<'_> {
 }
 
 statement! {
-    Overtake<'a> -> () = include_str!("overtake.sql");
-    lanes: Vec<Uuid> as sql::Array<sql::Uuid>,
-}
-
-statement! {
     Steps<'a> -> () = include_str!("lanes.sql");
     organizations: Vec<OrgId> as sql::Array<sql::Uuid>,
     lanes: Vec<Uuid> as sql::Array<sql::Uuid>,
@@ -209,7 +207,7 @@ impl Steps<'_> {
 }
 
 statement! {
-    Attempts<'a> -> () = include_str!("record.sql");
+    Attempts<'a> -> (sql::Uuid, sql::Uuid) = include_str!("record.sql");
     organizations: Vec<OrgId> as sql::Array<sql::Uuid>,
     events: Vec<EventId> as sql::Array<sql::Uuid>,
     endings: Vec<Option<&'static str>> as sql::Array<sql::Nullable<sql::Text>>,

@@ -2,6 +2,7 @@
 
 use diesel::pg::PgConnection;
 use diesel::prelude::*;
+use diesel::sql_types::Timestamptz;
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 use url::Url;
@@ -10,7 +11,7 @@ use super::secrets::{self, SecretView};
 use crate::actor::{Actor, Permission};
 use crate::audit;
 use crate::error::{Error, Result};
-use crate::ids::OrgId;
+use crate::ids::{EventId, OrgId};
 use crate::schema::{webhook_secrets, webhooks};
 use crate::sealed::Keyring;
 use crate::secret::SigningSecret;
@@ -127,6 +128,7 @@ pub fn save(
     conn: &mut PgConnection, actor: &Actor, now: OffsetDateTime, organization: OrgId, keyring: &Keyring, url: &Url, enabled: Option<bool>,
 ) -> Result<Saved> {
     actor.require(organization, Permission::ManageWebhook)?;
+    let mut resumed = false;
     let saved = conn.transaction(|conn| {
         let new_secret = loop {
             let fresh = diesel::insert_into(webhooks::table)
@@ -149,11 +151,17 @@ pub fn save(
             match change(conn, actor, now, organization, url, enabled) {
                 // It was removed between the two, so that it is a new one after all.
                 Err(Error::NotFound) => {}
-                changed => break changed.map(|()| None)?,
+                changed => {
+                    resumed = changed?;
+                    break None;
+                }
             }
         };
         Ok(Saved { webhook: existing(conn, organization, now)?, new_secret })
     });
+    if resumed && saved.is_ok() {
+        super::outbox::hasten(conn, organization)?;
+    }
     saved.map_err(|e: Error| e.on_constraint("webhooks_url_check", || Error::field("url", "A URL has at most 2048 characters.")))
 }
 
@@ -163,20 +171,31 @@ pub fn save(
 /// `NotFound` where there is no webhook; `Forbidden`, `NotFound` for who may not; those of the database.
 pub fn switch(conn: &mut PgConnection, actor: &Actor, now: OffsetDateTime, organization: OrgId, enabled: bool) -> Result<Webhook> {
     actor.require(organization, Permission::ManageWebhook)?;
-    conn.transaction(|conn| {
+    let (webhook, resumed) = conn.transaction(|conn| {
         let row = locked(conn, organization)?;
         let url = Url::parse(&row.url).map_err(|e| Error::internal("reading a webhook's URL", e))?;
-        change(conn, actor, now, organization, &url, Some(enabled))?;
-        existing(conn, organization, now)
-    })
+        let resumed = change(conn, actor, now, organization, &url, Some(enabled))?;
+        Ok::<_, Error>((existing(conn, organization, now)?, resumed))
+    })?;
+    if resumed {
+        super::outbox::hasten(conn, organization)?;
+    }
+    Ok(webhook)
 }
 
-/// Removes the webhook with its secrets. What waits is given up; the list of deliveries stays.
+/// Removes the webhook with its secrets. What waits is given up; the list of deliveries stays. Where very much waits it is
+/// switched off first and then given up in pieces: nobody else waits for it, and cut short it is a webhook that is off.
 ///
 /// # Errors
 /// As [`switch`].
 pub fn remove(conn: &mut PgConnection, actor: &Actor, now: OffsetDateTime, organization: OrgId) -> Result<()> {
     actor.require(organization, Permission::ManageWebhook)?;
+    if super::outbox::is_long(conn, organization)? {
+        switch(conn, actor, now, organization, false)?;
+        // Whatever waits there for a later time than that of a next try is left to the last step.
+        let (all, due_by) = (EventId(uuid::Uuid::max()), now + super::retry::LONGEST);
+        while conn.transaction(|conn| super::outbox::give_up_piece(conn, now, organization, all, due_by))? {}
+    }
     conn.transaction(|conn| {
         // Whoever publishes holds the row for the length of a transaction, so that nothing is queued for a webhook that is gone.
         let url: String = diesel::delete(webhooks::table.find(organization)).returning(webhooks::url).get_result(conn)?;
@@ -193,15 +212,16 @@ fn existing(conn: &mut PgConnection, organization: OrgId, now: OffsetDateTime) -
     read(conn, organization, now)?.ok_or(Error::NotFound)
 }
 
-/// Writes what differs, and what that means for the deliveries.
+/// Writes what differs, and what that means for the deliveries. Whether they go on now: what waited for the old address to come
+/// back has no reason to wait for the new one.
 fn change(
     conn: &mut PgConnection, actor: &Actor, now: OffsetDateTime, organization: OrgId, url: &Url, enabled: Option<bool>,
-) -> Result<()> {
+) -> Result<bool> {
     let row = locked(conn, organization)?;
     let was_enabled = row.disabled_at.is_none();
     let enabled = enabled.unwrap_or(was_enabled);
     if row.url == url.as_str() && enabled == was_enabled {
-        return Ok(());
+        return Ok(false);
     }
     let off = match (enabled, was_enabled) {
         (true, _) => (None, None),
@@ -219,9 +239,10 @@ fn change(
             webhooks::failing_since.eq(None::<OffsetDateTime>),
         ))
         .execute(conn)?;
-    // What waited for the old address to come back has no reason to wait for the new one.
-    if enabled && (!was_enabled || row.url != url.as_str()) {
-        super::outbox::resume(conn, now, organization)?;
+    let resumes = enabled && (!was_enabled || row.url != url.as_str());
+    if resumes {
+        // By the clock that the lanes are kept by.
+        diesel::update(webhooks::table.find(organization)).set(webhooks::resumed_at.eq(diesel::dsl::now.into_sql::<Timestamptz>().nullable())).execute(conn)?;
     }
     let (before, after) = (json!({"url": row.url, "enabled": was_enabled}), json!({"url": url.as_str(), "enabled": enabled}));
     let action = match (enabled, was_enabled) {
@@ -229,7 +250,8 @@ fn change(
         (true, _) => "webhook.enabled",
         (false, _) => "webhook.disabled",
     };
-    note(conn, actor, now, organization, (action, url.as_str()), before, after)
+    note(conn, actor, now, organization, (action, url.as_str()), before, after)?;
+    Ok(resumes)
 }
 
 /// One line of the audit log: what was done, to which URL.
