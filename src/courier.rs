@@ -3,7 +3,10 @@
 //! A [`Parcel`] is one request to be made, an [`Attempt`] what came of it. Real deliveries, their retries, replays and the
 //! **Send Test Event** button hand over the same parcel and read the same attempt, so that what a test shows is what a delivery does.
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::net::IpAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use time::OffsetDateTime;
@@ -11,7 +14,7 @@ use tokio::sync::{mpsc, oneshot};
 use url::Url;
 
 use crate::error::{Error, Result};
-use crate::ids::EventId;
+use crate::ids::{EventId, OrgId};
 use crate::secret::SigningSecret;
 
 /// Most of an answer's body that is kept, in bytes.
@@ -145,8 +148,8 @@ impl FailureClass {
 /// What the delivery edge is asked for.
 #[derive(Debug)]
 pub enum Errand {
-    /// Send this, once.
-    Send(Box<Parcel>, oneshot::Sender<Attempt>),
+    /// Send this, once, and give the place back.
+    Send(Box<Parcel>, oneshot::Sender<Attempt>, Place),
     /// Look where this URL leads, without connecting.
     Look(String, oneshot::Sender<Look>),
 }
@@ -162,25 +165,68 @@ pub enum Look {
     Unresolved,
 }
 
+/// Parcels of one organization that may be under way at once; deliveries, which come by another way, are not counted.
+const MOST: u8 = 2;
+
 /// The asking end; cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Courier {
     errands: mpsc::UnboundedSender<Errand>,
+    under_way: Arc<Mutex<HashMap<OrgId, u8>>>,
+}
+
+/// One of an organization's places, until it is dropped. It goes with the parcel: whoever asked may be gone before that is sent.
+#[derive(Debug)]
+pub struct Place {
+    under_way: Arc<Mutex<HashMap<OrgId, u8>>>,
+    organization: OrgId,
+}
+
+impl Place {
+    fn take(courier: &Courier, organization: OrgId) -> Option<Self> {
+        let under_way = Arc::clone(&courier.under_way);
+        let mut all = held(&under_way);
+        let places = all.entry(organization).or_default();
+        if *places == MOST {
+            return None;
+        }
+        *places += 1;
+        drop(all);
+        Some(Self { under_way, organization })
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        if let Entry::Occupied(mut places) = held(&self.under_way).entry(self.organization) {
+            *places.get_mut() -= 1;
+            if *places.get() == 0 {
+                places.remove();
+            }
+        }
+    }
+}
+
+fn held(under_way: &Mutex<HashMap<OrgId, u8>>) -> MutexGuard<'_, HashMap<OrgId, u8>> {
+    // Plain numbers can't be left half-changed.
+    under_way.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Courier {
     /// A counter, and the end at which its errands come out.
     pub fn open() -> (Self, mpsc::UnboundedReceiver<Errand>) {
         let (ask, errands) = mpsc::unbounded_channel();
-        (Self { errands: ask }, errands)
+        (Self { errands: ask, under_way: Arc::default() }, errands)
     }
 
-    /// Sends a parcel once and waits for what comes of it, for [`TIMEOUT`] at most.
+    /// Sends an organization's parcel once and waits for what comes of it, for [`TIMEOUT`] at most.
     ///
     /// # Errors
-    /// `Unavailable` when the server is stopping.
-    pub async fn send(&self, parcel: Parcel) -> Result<Attempt> {
-        self.ask(|answer| Errand::Send(Box::new(parcel), answer)).await
+    /// `Conflict` when two of the organization are under way; `Unavailable` when the server is stopping.
+    pub async fn send(&self, organization: OrgId, parcel: Parcel) -> Result<Attempt> {
+        let busy = "Two tests of this webhook are under way. Send another when they are answered, in 15 seconds at most.";
+        let place = Place::take(self, organization).ok_or_else(|| Error::Conflict(busy.into()))?;
+        self.ask(|answer| Errand::Send(Box::new(parcel), answer, place)).await
     }
 
     /// Looks where a URL leads, for two seconds at most.

@@ -6,6 +6,7 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -20,7 +21,7 @@ use tokio_rustls::TlsConnector;
 use url::Host;
 
 use super::line::{Line, Stream};
-use super::resolver::Resolver;
+use super::resolver::LookUps;
 use super::trip::{Phase, note};
 use crate::courier::{Failure, FailureClass};
 use crate::error::{Error, Result as OurResult};
@@ -36,7 +37,7 @@ const PATIENCE: Duration = Duration::from_secs(4);
 #[derive(Clone)]
 pub(super) struct Connector {
     pub(super) rules: Arc<WebhookRules>,
-    pub(super) resolver: Resolver,
+    pub(super) names: Rc<LookUps>,
     /// None: the connections stay plain.
     pub(super) tls: Option<TlsConnector>,
 }
@@ -85,9 +86,9 @@ impl Connector {
             Ok(Host::Ipv6(address)) => vec![address.into()],
             Ok(Host::Domain(name)) => {
                 let begun = Instant::now();
-                let found = self.resolver.look_up(&name).await;
+                let found = self.names.find(&name).await;
                 note(|trip| trip.laps.dns = Some(begun.elapsed()));
-                found.map_err(|e| dns(&format!(" ({})", e.to_string().trim_start_matches("failed to lookup address information: "))))?
+                found.map_err(|why| dns(&format!(" ({})", why.trim_start_matches("failed to lookup address information: "))))?
             }
             Err(_) => return Err(dns("")),
         };

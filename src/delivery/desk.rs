@@ -19,7 +19,7 @@ pub(super) async fn serve(sender: Rc<Sender>, mut errands: mpsc::UnboundedReceiv
         let sender = Rc::clone(&sender);
         spawn_local(async move {
             match errand {
-                Errand::Send(parcel, answer) => drop(answer.send(sender.send(&parcel).await)),
+                Errand::Send(parcel, answer, _place) => drop(answer.send(sender.send(&parcel).await)),
                 Errand::Look(url, answer) => drop(answer.send(sender.look(&url).await)),
             }
         });

@@ -5,7 +5,7 @@
 //! retries that are due.
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -30,6 +30,14 @@ const SAFETY_NET: Duration = Duration::from_secs(1);
 /// Between two tries to reach the database.
 const AWAY: Duration = Duration::from_millis(250);
 
+/// Runs the dispatcher until the news stop; if it breaks, which would be a defect, it is told at once and begun again.
+pub async fn keep_running(dispatcher: Rc<Dispatcher>) {
+    while let Err(error) = spawn_local(Rc::clone(&dispatcher).run()).await {
+        tracing::error!(%error, "the dispatcher broke and is begun again");
+        sleep(SAFETY_NET).await;
+    }
+}
+
 /// What all lanes of an instance share.
 pub struct Dispatcher {
     site: Site,
@@ -39,6 +47,8 @@ pub struct Dispatcher {
     record: Batch<Record>,
     busy: RefCell<HashMap<OrgId, usize>>,
     lanes: Cell<usize>,
+    /// Organizations whose secret does not open.
+    shut: RefCell<HashSet<OrgId>>,
     /// A lane has ended.
     freed: Notify,
 }
@@ -46,8 +56,8 @@ pub struct Dispatcher {
 impl Dispatcher {
     /// One that has nothing under way.
     pub fn new(site: Site, metrics: Metrics, sender: Rc<Sender>, claim: Batch<Claim>, record: Batch<Record>) -> Rc<Self> {
-        let (busy, lanes, freed) = Default::default();
-        Rc::new(Self { site, metrics, sender, claim, record, busy, lanes, freed })
+        let (busy, lanes, shut, freed) = Default::default();
+        Rc::new(Self { site, metrics, sender, claim, record, busy, lanes, shut, freed })
     }
 
     /// Works until the news stop, and then until what is under way has been recorded.
@@ -98,10 +108,16 @@ impl Dispatcher {
         // Later than that, somebody else might claim the lane while its head is still under way.
         while claimed.since.elapsed() < BEGIN_WITHIN {
             let secrets = match webhooks::open_secrets(&self.site.keyring, claimed.organization, &claimed.secrets) {
-                Ok(secrets) => secrets,
+                Ok(secrets) => {
+                    self.shut.borrow_mut().remove(&claimed.organization);
+                    secrets
+                }
                 Err(error) => {
-                    // Nothing may leave unsigned; `latchkey doctor` tells which secrets are shut.
-                    tracing::error!(organization = %claimed.organization, %error, "a webhook waits");
+                    // Nothing may leave unsigned; `latchkey doctor` tells which secrets are shut. Told once, since the lane
+                    // comes round again with every claim that lapses.
+                    if self.shut.borrow_mut().insert(claimed.organization) {
+                        tracing::error!(organization = %claimed.organization, %error, "a webhook waits: its secret does not open");
+                    }
                     return;
                 }
             };

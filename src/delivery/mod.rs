@@ -15,10 +15,12 @@
 //! Beside the errands of other edges it sends what waits by itself: [`dispatch`] claims, sends and records.
 //!
 //! Everything is bounded by one deadline. Nothing here is shared between threads, and nothing waits for anything but its
-//! own endpoint: there is no bound on connections in here, whoever hands in parcels has one.
+//! own endpoint: there is no bound on connections in here. Whoever hands in parcels has one: [`dispatch`] 512 lanes, of which
+//! nobody gets all, [`courier::Courier`] two at once for an organization.
 //!
 //! [`courier::Parcel`]: crate::courier::Parcel
 //! [`courier::Attempt`]: crate::courier::Attempt
+//! [`courier::Courier`]: crate::courier::Courier
 //! [`webhooks::address::check_url`]: crate::webhooks::address::check_url
 
 mod answer;
@@ -67,6 +69,10 @@ impl Default for World {
     }
 }
 
+/// Most names that are looked up at once, each by a thread of its own. A look-up may go on twice as long as anybody waits for it,
+/// so that this is room for all lanes twice and for the looks of those who save a URL.
+const NAMES: usize = 1_536;
+
 /// The running edge.
 pub struct Handle {
     stop: oneshot::Sender<()>,
@@ -92,7 +98,7 @@ impl Handle {
 /// # Errors
 /// `Internal` when the operating system gives no thread.
 pub fn spawn(site: &Site, metrics: &Metrics, errands: mpsc::UnboundedReceiver<Errand>, world: World) -> Result<Handle> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(NAMES).build();
     let runtime = runtime.map_err(|e| Error::internal("starting a runtime", e))?;
     let (claim, claim_threads) = Batch::start("claim", &site.db, 1, Claim::default(), |_| {})?;
     let sizes = metrics.delivery_batch_size.clone();
@@ -104,11 +110,10 @@ pub fn spawn(site: &Site, metrics: &Metrics, errands: mpsc::UnboundedReceiver<Er
         match Sender::new(Arc::clone(&site.webhooks), Arc::clone(&site.profile), world).map(Rc::new) {
             Ok(sender) => tasks.block_on(&runtime, async {
                 let dispatcher = Dispatcher::new(site, metrics, Rc::clone(&sender), claim, record);
-                let dispatched = tokio::task::spawn_local(dispatcher.run());
+                let dispatched = tokio::task::spawn_local(dispatch::keep_running(dispatcher));
                 desk::serve(sender, errands, stopped).await;
-                if let Err(error) = dispatched.await {
-                    tracing::error!(%error, "the dispatcher broke");
-                }
+                // It can't panic, and nobody ends it.
+                let _ = dispatched.await;
             }),
             Err(error) => tracing::error!(%error, "nothing can be sent to webhooks"),
         }

@@ -1,8 +1,13 @@
 //! Who says where a name leads.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
 use std::io;
 use std::net::IpAddr;
+use std::rc::Rc;
 use std::sync::Arc;
+
+use tokio::sync::watch;
 
 /// Who says where a name leads. Nobody here believes it: every address is checked before it is connected to.
 #[derive(Clone, Default)]
@@ -19,7 +24,7 @@ pub type Answers = dyn Fn(&str) -> Option<Vec<IpAddr>> + Send + Sync;
 
 impl Resolver {
     /// The name's addresses in the order in which they are to be tried, each once.
-    pub(super) async fn look_up(&self, name: &str) -> io::Result<Vec<IpAddr>> {
+    async fn look_up(&self, name: &str) -> io::Result<Vec<IpAddr>> {
         let mut addresses: Vec<IpAddr> = match self {
             // Their scope, which only link-local addresses have, is lost on purpose.
             Self::System => tokio::net::lookup_host((name, 0)).await?.map(|address| address.ip()).collect(),
@@ -31,5 +36,48 @@ impl Resolver {
         let mut seen = std::collections::HashSet::new();
         addresses.retain(|address| seen.insert(*address));
         Ok(addresses)
+    }
+}
+
+/// A name's addresses, or why there are none; nothing while the look-up is under way.
+type Found = Option<Result<Vec<IpAddr>, String>>;
+
+/// Look-ups under way, one a name, shared by all who ask for it. Each of the operating system's holds a thread until it ends,
+/// which may be long after everybody has stopped waiting: an endpoint whose name servers are silent holds one thread, however
+/// many deliveries it has.
+pub(super) struct LookUps {
+    resolver: Resolver,
+    under_way: RefCell<HashMap<String, watch::Receiver<Found>>>,
+}
+
+impl LookUps {
+    pub(super) fn new(resolver: Resolver) -> Rc<Self> {
+        Rc::new(Self { resolver, under_way: RefCell::default() })
+    }
+
+    /// How many there are.
+    pub(super) fn under_way(&self) -> usize {
+        self.under_way.borrow().len()
+    }
+
+    /// The name's addresses, or why there are none.
+    pub(super) async fn find(self: &Rc<Self>, name: &str) -> Result<Vec<IpAddr>, String> {
+        let known = self.under_way.borrow().get(name).cloned();
+        let mut found = known.unwrap_or_else(|| self.begin(name));
+        let found = found.wait_for(Option::is_some).await;
+        found.ok().and_then(|found| found.clone()).unwrap_or_else(|| Err("the look-up was broken off".into()))
+    }
+
+    fn begin(self: &Rc<Self>, name: &str) -> watch::Receiver<Found> {
+        let (tell, found) = watch::channel(None);
+        self.under_way.borrow_mut().insert(name.to_owned(), found.clone());
+        let (all, name) = (Rc::clone(self), name.to_owned());
+        tokio::task::spawn_local(async move {
+            let result = all.resolver.look_up(&name).await;
+            all.under_way.borrow_mut().remove(&name);
+            // Nobody listens any more when it took too long.
+            let _ = tell.send(Some(result.map_err(|error| error.to_string())));
+        });
+        found
     }
 }

@@ -15,7 +15,7 @@ use url::Url;
 use super::World;
 use super::connector::{self, Connector};
 use super::trip::{TRIP, Trip, note};
-use super::{answer, resolver::Resolver};
+use super::{answer, resolver::LookUps};
 use crate::clock;
 use crate::courier::{Answer, Attempt, Failure, FailureClass, Look, Parcel};
 use crate::error::Result;
@@ -25,6 +25,8 @@ use crate::webhooks::{address, sign};
 
 /// How long a look at a URL may take.
 const LOOK: Duration = Duration::from_secs(2);
+/// Names under way with which no look begins another.
+const MOST_LOOKS: usize = 256;
 /// How long a connection is kept without use, and in all. A name may lead elsewhere after that.
 const IDLE: Duration = Duration::from_secs(15);
 const LIFETIME: Duration = Duration::from_secs(60);
@@ -62,8 +64,9 @@ impl Sender {
     pub fn new(rules: Arc<WebhookRules>, profile: Arc<Profile>, world: World) -> Result<Self> {
         let World { resolver, authorities, timeout } = world;
         let tls = connector::tls(&authorities)?;
-        let connector = |resolver: Resolver, tls| Connector { rules: Arc::clone(&rules), resolver, tls };
-        let (plain, secure) = (connector(resolver.clone(), None), connector(resolver, Some(tls)));
+        let names = LookUps::new(resolver);
+        let connector = |tls| Connector { rules: Arc::clone(&rules), names: Rc::clone(&names), tls };
+        let (plain, secure) = (connector(None), connector(Some(tls)));
         let clients = RefCell::new(Clients::new(&plain, &secure));
         Ok(Self { rules, profile, plain, secure, timeout, clients })
     }
@@ -86,12 +89,15 @@ impl Sender {
         Attempt { at, request: trip.request(), address: trip.address, laps, answer, failure }
     }
 
-    /// Looks where a URL leads, without connecting.
+    /// Looks where a URL leads, without connecting. Where very many names are being looked up it gives way to deliveries.
     pub async fn look(&self, url: &str) -> Look {
         let url = match address::check_url(url, &self.rules) {
             Ok(url) => url,
             Err(message) => return Look::Blocked(message),
         };
+        if self.plain.names.under_way() >= MOST_LOOKS {
+            return Look::Unresolved;
+        }
         match tokio::time::timeout(LOOK, self.plain.permitted(url.host_str().unwrap_or_default())).await {
             Ok(Ok(_)) => Look::Open,
             Ok(Err(Failure { class: FailureClass::Blocked, message })) => Look::Blocked(message),

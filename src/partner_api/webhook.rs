@@ -150,7 +150,7 @@ pub(super) async fn test(call: &Call<'_>, payload: web::Payload) -> Result<Reply
         move |conn: &mut _| webhooks::test_parcel(conn, &actor, clock::now(), organization, &keyring, &profile, event_type.as_deref());
     // The connection is back in the pool before anything is sent, which may take long.
     let parcel = site.db.run(parcel).await?;
-    let attempt = call.partner.courier.send(parcel.clone()).await?;
+    let attempt = call.partner.courier.send(organization, parcel.clone()).await?;
     Reply::ok(&outcome(parcel, attempt))
 }
 

@@ -4,6 +4,9 @@
 //! they began, so that a reader who is past an id may find a smaller one behind it. Numbers are therefore given when the feed
 //! is read, to events that are committed by then, one reader at a time. An event that appears late gets a late number.
 //!
+//! The last event stays when others of its age are dropped, so that a reader who has read everything finds its place again,
+//! however long nothing happened.
+//!
 //! Within a job the numbers follow the sequence. Its events are committed in that order, since each of them locks the job; so
 //! whoever sees one sees those before it, and numbers them first.
 
@@ -79,23 +82,23 @@ fn place_of(conn: &mut PgConnection, organization: OrgId, event: EventId) -> Res
             }
             Some(Some(number)) => return Ok(Some(number)),
             Some(None) => number_next(conn, organization, CHUNK)?,
-        };
+        }
     }
     Ok(None)
 }
 
-/// Gives numbers to the `count` oldest events that have none, and to those of their jobs that go first; how many there were.
-fn number_next(conn: &mut PgConnection, organization: OrgId, count: i64) -> Result<usize> {
+/// Gives numbers to the `count` oldest events that have none, and to those of their jobs that go first.
+fn number_next(conn: &mut PgConnection, organization: OrgId, count: i64) -> Result<()> {
     conn.transaction(|conn| {
         // One reader at a time, and nobody else waits for it: publishers and admission know nothing of this lock.
         diesel::sql_query("SELECT pg_advisory_xact_lock(hashtextextended('feed ' || $1::text, 0))")
             .bind::<sql::Uuid, _>(organization)
             .execute(conn)?;
         // In a statement of its own: its snapshot is of after the reader before has committed.
-        let numbered = diesel::sql_query(include_str!("number_next.sql"))
+        diesel::sql_query(include_str!("number_next.sql"))
             .bind::<sql::Uuid, _>(organization)
             .bind::<sql::BigInt, _>(count)
             .execute(conn)?;
-        Ok(numbered)
+        Ok(())
     })
 }

@@ -55,13 +55,8 @@ fn give_up_waiting(conn: &mut PgConnection, now: OffsetDateTime) -> Result<bool>
     for organization in all {
         more |= conn.transaction::<_, crate::error::Error, _>(|conn| {
             // Held, so that it stays off until this is done; and before the lanes, as everybody does.
-            let still: Option<OrgId> = webhooks::table
-                .find(organization)
-                .filter(long_off)
-                .select(webhooks::organization_id)
-                .for_share()
-                .first(conn)
-                .optional()?;
+            let still: Option<OrgId> =
+                webhooks::table.find(organization).filter(long_off).select(webhooks::organization_id).for_share().first(conn).optional()?;
             match still {
                 Some(_) => super::outbox::give_up_piece(conn, now, organization, EventId(uuid_floor(since)), since),
                 None => Ok(false),

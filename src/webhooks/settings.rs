@@ -242,7 +242,9 @@ fn change(
     let resumes = enabled && (!was_enabled || row.url != url.as_str());
     if resumes {
         // By the clock that the lanes are kept by.
-        diesel::update(webhooks::table.find(organization)).set(webhooks::resumed_at.eq(diesel::dsl::now.into_sql::<Timestamptz>().nullable())).execute(conn)?;
+        diesel::update(webhooks::table.find(organization))
+            .set(webhooks::resumed_at.eq(diesel::dsl::now.into_sql::<Timestamptz>().nullable()))
+            .execute(conn)?;
     }
     let (before, after) = (json!({"url": row.url, "enabled": was_enabled}), json!({"url": url.as_str(), "enabled": enabled}));
     let action = match (enabled, was_enabled) {

@@ -85,5 +85,5 @@ async fn try_send(member: &Member, courier: &Courier) -> Result<Tested> {
     let make = move |conn: &mut _| webhooks::test_parcel(conn, &actor, now, organization, &keyring, &profile, None);
     let parcel = member.site.db.run(make).await?;
     let payload = parcel.payload.clone();
-    Ok(Tested::new(courier.send(parcel).await?, payload))
+    Ok(Tested::new(courier.send(organization, parcel).await?, payload))
 }

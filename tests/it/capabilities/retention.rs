@@ -124,3 +124,52 @@ fn a_lane_stays_for_what_is_young_in_it() {
     assert_eq!((states(conn, "gave_up"), states(conn, "pending")), (2, 1));
     assert_eq!(number(conn, "SELECT count(*) FROM delivery_lanes"), 1);
 }
+
+#[test]
+fn a_reader_who_has_read_everything_finds_its_place_however_long_nothing_happens() {
+    let world = World::new();
+    let (conn, now, org) = (&mut world.database.conn(), clock::now(), world.organization);
+    let read = |conn: &mut PgConnection, after| match webhooks::feed(conn, org, after, 10) {
+        Ok(webhooks::FeedPage::Events(events)) => events.into_iter().map(|event| event.id).collect::<Vec<_>>(),
+        other => panic!("{other:?}"),
+    };
+    for _ in 0..3 {
+        publish(conn, now, org);
+    }
+    let last = *read(conn, None).last().unwrap();
+    forget(conn, now + Duration::days(91));
+    assert_eq!(number(conn, "SELECT count(*) FROM events"), 1);
+    assert!(read(conn, Some(last)).is_empty());
+    publish(conn, now + Duration::days(92), org);
+    assert_eq!(read(conn, Some(last)).len(), 1);
+    // Past it, it goes as everything does.
+    forget(conn, now + Duration::days(93));
+    assert_eq!(number(conn, "SELECT count(*) FROM events"), 1);
+}
+
+/// A delivery that is sent again while the webhook is off waits its week from then on.
+#[test]
+fn what_is_asked_for_again_waits_a_week_of_its_own() {
+    let world = World::new();
+    let (conn, now, org) = (&mut world.database.conn(), clock::now(), world.organization);
+    hook(conn, now - Duration::days(30), org, true);
+    publish(conn, now - Duration::days(20), org);
+    sql_query("UPDATE deliveries SET state = 'gave_up', finished_at = now()").execute(conn).unwrap();
+    sql_query("DELETE FROM delivery_lanes").execute(conn).unwrap();
+    hook(conn, now - Duration::days(10), org, false);
+    let id = latchkey::ids::EventId(uuid(conn));
+    webhooks::resend::resend(conn, &Actor::command_line(), now, org, id).unwrap();
+    forget(conn, now + Duration::days(6));
+    assert_eq!(states(conn, "pending"), 1);
+    forget(conn, now + Duration::days(7) + Duration::HOUR);
+    assert_eq!((states(conn, "gave_up"), number(conn, "SELECT count(*) FROM delivery_lanes")), (1, 0));
+}
+
+fn uuid(conn: &mut PgConnection) -> uuid::Uuid {
+    #[derive(diesel::QueryableByName)]
+    struct Row {
+        #[diesel(sql_type = SqlUuid)]
+        event_id: uuid::Uuid,
+    }
+    sql_query("SELECT event_id FROM deliveries").get_result::<Row>(conn).unwrap().event_id
+}

@@ -7,10 +7,12 @@ use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
+use latchkey::clock;
 use latchkey::courier::{Courier, FailureClass, KEPT_ANSWER, Look};
 use latchkey::db::Db;
 use latchkey::delivery::{self, Resolver, World};
 use latchkey::error::Error;
+use latchkey::ids::OrgId;
 use latchkey::profile::Profile;
 use latchkey::sealed::SecretKey;
 use latchkey::secret::SigningSecret;
@@ -326,7 +328,7 @@ async fn the_desk_serves_until_it_is_stopped() {
     };
     let (courier, errands) = Courier::open();
     let handle = delivery::spawn(&site, &Default::default(), errands, always(&["127.0.0.1"])).unwrap();
-    assert!(courier.send(parcel(&endpoint.url())).await.unwrap().is_success());
+    assert!(courier.send(OrgId::new(clock::now()), parcel(&endpoint.url())).await.unwrap().is_success());
     assert_eq!(courier.look("https://hooks.example/").await.unwrap(), Look::Open);
     assert!(
         matches!(courier.look("https://10.0.0.1/").await.unwrap(), Look::Blocked(why) if why.contains("10.0.0.1 is a private address"))

@@ -253,14 +253,16 @@ async fn a_test_that_fails_says_how_and_works_while_off() {
 #[actix_web::test]
 async fn slow_endpoints_keep_nobody_from_the_database() {
     let desk = Desk::with(Profile::load("analysis").unwrap(), 2);
-    let (_, partner) = scene(&desk);
-    saved(&partner, "https://hangs.example/").await;
-    let tests: Vec<_> = (0..10)
-        .map(|_| {
+    let (_scenes, partners): (Vec<Make>, Vec<Client>) = (0..5).map(|_| scene(&desk)).unzip();
+    let partner = partners[0].clone();
+    let mut tests = Vec::new();
+    for partner in &partners {
+        saved(partner, "https://hangs.example/").await;
+        for _ in 0..2 {
             let partner = partner.clone();
-            actix_web::rt::spawn(async move { partner.post("/webhook/test").send().await })
-        })
-        .collect();
+            tests.push(actix_web::rt::spawn(async move { partner.post("/webhook/test").send().await }));
+        }
+    }
     while desk.held() < 10 {
         sleep(Duration::from_millis(5)).await;
     }
@@ -270,6 +272,39 @@ async fn slow_endpoints_keep_nobody_from_the_database() {
     let answers: Vec<Answer> = join_all(tests).await.into_iter().map(Result::unwrap).collect();
     assert!(answers.iter().all(|answer| answer.json()["error"]["class"] == "timeout"), "{answers:?}");
     assert_in_history(&mut desk.database().conn(), &answers);
+}
+
+/// A flood of tests is no way to hold what others need; nor is asking and going away.
+#[actix_web::test]
+async fn two_tests_of_an_organization_are_under_way_at_most() {
+    let desk = Desk::open();
+    let (_, partner) = scene(&desk);
+    let (_, neighbour) = scene(&desk);
+    for partner in [&partner, &neighbour] {
+        saved(partner, "https://hangs.example/").await;
+    }
+    for held in 1..=2 {
+        // Gone as soon as it is under way.
+        let asked = actix_web::rt::spawn({
+            let partner = partner.clone();
+            async move { partner.post("/webhook/test").send().await }
+        });
+        while desk.held() < held {
+            sleep(Duration::from_millis(5)).await;
+        }
+        asked.abort();
+    }
+    let refused = partner.post("/webhook/test").send().await;
+    assert_eq!((refused.status, refused.json()["code"].as_str()), (409, Some("conflict")));
+    assert!(refused.text().contains("Two tests of this webhook are under way."), "{}", refused.text());
+    let theirs = actix_web::rt::spawn(async move { neighbour.post("/webhook/test").send().await });
+    while desk.held() < 3 {
+        sleep(Duration::from_millis(5)).await;
+    }
+    desk.let_go();
+    assert_eq!(theirs.await.unwrap().status, 200);
+    saved(&partner, HOOK).await;
+    assert_eq!(partner.post("/webhook/test").send().await.status, 200);
 }
 
 #[actix_web::test]

@@ -11,7 +11,7 @@ use actix_web::{App, HttpServer, web};
 use latchkey::admission::{Admit, Settle};
 use latchkey::batch::{self, Batch};
 use latchkey::clock;
-use latchkey::courier::{Answer, Attempt, Courier, Errand, Failure, FailureClass, Laps, Look, Parcel};
+use latchkey::courier::{Answer, Attempt, Courier, Errand, Failure, FailureClass, Laps, Look, Parcel, Place};
 use latchkey::db::Db;
 use latchkey::metrics::Metrics;
 use latchkey::partner_api::{self, Partner};
@@ -32,7 +32,7 @@ struct Book {
     parcels: Vec<Parcel>,
     looked: Vec<String>,
     /// Sends that wait for [`Desk::let_go`].
-    held: Vec<(Parcel, oneshot::Sender<Attempt>)>,
+    held: Vec<(Parcel, oneshot::Sender<Attempt>, Place)>,
 }
 
 /// A Partner API behind which everything is sent to a desk. Stops when dropped.
@@ -116,7 +116,7 @@ impl Desk {
 
     /// Those that hang get the answer of a timeout.
     pub fn let_go(&self) {
-        for (parcel, answer) in self.book.lock().unwrap().held.drain(..) {
+        for (parcel, answer, _place) in self.book.lock().unwrap().held.drain(..) {
             let failure = Failure { class: FailureClass::Timeout, message: "No answer within 15 s.".into() };
             let _ = answer.send(attempt(&parcel, None, Some(failure)));
         }
@@ -165,16 +165,17 @@ fn serve(book: &mut Book, errand: Errand) {
             book.looked.push(url);
             let _ = answer.send(look);
         }
-        Errand::Send(parcel, answer) => {
+        Errand::Send(parcel, answer, place) => {
             book.parcels.push((*parcel).clone());
             let failure = |class, message: &str| Some(Failure { class, message: message.into() });
             let attempt = match host(&parcel.url).as_str() {
-                "hangs" => return book.held.push((*parcel, answer)),
+                "hangs" => return book.held.push((*parcel, answer, place)),
                 "moved" => attempt(&parcel, Some(302), failure(FailureClass::Redirect, "It answered 302, which is not followed.")),
                 "nowhere" => attempt(&parcel, None, failure(FailureClass::Dns, "nowhere.example has no address.")),
                 "broken" => attempt(&parcel, Some(500), None),
                 _ => attempt(&parcel, Some(200), None),
             };
+            drop(place);
             let _ = answer.send(attempt);
         }
     }

@@ -1,5 +1,6 @@
 //! The way of an event to its webhook, without the sending: what is claimed, what is recorded, what comes next.
 
+mod edges;
 mod lanes;
 mod races;
 
