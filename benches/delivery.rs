@@ -2,7 +2,8 @@
 //!
 //! One whole server delivers to a receiver in this process that answers 200 at once (the one of the tests, which also holds every
 //! sender to the order of each job). Measured are what it delivers in a second while workers make events without a pause, for one
-//! organization and for ten, and how long an event takes from its commit to its arrival at 50 a second. Beside it, in the same
+//! organization and for ten, and how long an event takes from its commit to its arrival at 50 a second, alone and while many
+//! other endpoints are down. Beside it, in the same
 //! run: the same requests sent to the same receiver by a bare loop over awc that has no database and keeps no promise, and a
 //! lone durable commit. Several rounds (`LATCHKEY_BENCH_ROUNDS`) of several seconds (`LATCHKEY_BENCH_SECONDS`; twice that for the
 //! latency); the medians are printed as Markdown tables. Machines differ and are noisy: read the ratios, and run it with
@@ -51,6 +52,8 @@ const BARE: usize = 64;
 /// Events a second where latency is measured.
 const PACE: u64 = 50;
 const PATIENCE: Duration = Duration::from_secs(120);
+/// Organizations whose endpoints are down while latency is measured once more.
+const CROWD: usize = 10_000;
 
 fn main() -> Result<(), Failure> {
     let setting = |name: &str, default: u64| std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default);
@@ -86,6 +89,8 @@ fn measure(db: Db, seconds: u64, rounds: u64) -> Result<(), Failure> {
             bare[last], one[last], ten[last], pace[last].from_commit.p50, pace[last].from_commit.p99
         );
     }
+    bench.crowd()?;
+    let crowded = (0..rounds).map(|_| bench.latency(Duration::from_secs(2 * seconds))).collect::<Result<Vec<_>, _>>()?;
     let (one, ten, bare, commit) = (median(one), median(ten), median(bare), Spread::median(commit.iter()));
     println!("| to a fast local endpoint | per second | ÷ bare loop | ÷ durable commits, one after the other |\n|---|---|---|---|");
     for (name, rate) in [("deliveries, one organization", one), ("deliveries, ten organizations", ten), ("bare loop over awc", bare)] {
@@ -97,6 +102,7 @@ fn measure(db: Db, seconds: u64, rounds: u64) -> Result<(), Failure> {
     println!("\n| at {PACE} a second | p50, ms | p99, ms | p50 ÷ a durable commit |\n|---|---|---|---|");
     for (name, spread) in [
         ("from an event's commit to its arrival", from_commit),
+        ("the same while 10,000 other endpoints are down", Spread::median(crowded.iter().map(|latency| &latency.from_commit))),
         ("from a worker's call to the event's arrival", from_report),
         ("bare loop over awc, to arrival", bare_pace),
         ("one durable single-row commit", commit),
@@ -215,11 +221,11 @@ impl Bench {
             let claimed = (0..IN_HAND).map(|_| self.claim(&mut conn)).collect::<Result<Vec<Claimed>, Failure>>()?;
             for Claimed { job, lease, .. } in &claimed {
                 jobs::progress(&mut conn, clock::now(), profile, job.id, *lease, 100)?;
-                self.site.news.ring();
+                self.site.news.ring(job.organization_id);
             }
             for Claimed { job, lease, .. } in &claimed {
                 jobs::complete(&mut conn, clock::now(), profile, job.id, *lease, object("{}")?)?;
-                self.site.news.ring();
+                self.site.news.ring(job.organization_id);
             }
             made.fetch_add(IN_HAND * EVENTS, Ordering::Relaxed);
         }
@@ -256,9 +262,15 @@ impl Bench {
         for (job, lease) in held {
             jobs::complete(&mut conn, clock::now(), &self.site.profile, job, lease, object("{}")?)?;
         }
-        self.site.news.ring();
+        self.site.news.ring(scene.tenants[0].0);
         System::new().block_on(scene.receiver.wait_for("their ends", PATIENCE, move |log| log.accepted.len() >= 2 * count));
         measured
+    }
+
+    /// Organizations whose endpoints are down: each has a delivery that waits for its next try.
+    fn crowd(&self) -> Result<(), Failure> {
+        let crowd = include_str!("crowd.sql").replace("{}", &CROWD.to_string());
+        Ok(self.site.db.run_blocking(|conn| Ok(conn.batch_execute(&crowd)?))?)
     }
 
     fn queue(&self, conn: &mut PgConnection, (organization, key): (OrgId, KeyId), count: usize) -> Result<(), Failure> {
@@ -288,7 +300,7 @@ impl Bench {
         loop {
             if let Some(claimed) = jobs::claim(conn, clock::now(), profile, &kinds, false)? {
                 // As the worker API does after its commit.
-                self.site.news.ring();
+                self.site.news.ring(claimed.job.organization_id);
                 return Ok(claimed);
             }
         }

@@ -40,6 +40,7 @@ pub mod ids;
 pub mod jobs;
 pub mod keys;
 pub mod metrics;
+pub mod news;
 pub mod orgs;
 pub mod outcome;
 pub mod partner_api;

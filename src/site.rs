@@ -7,9 +7,9 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use crate::db::Db;
+use crate::news::News;
 use crate::profile::Profile;
 use crate::sealed::Keyring;
-use crate::wake::Wake;
 
 /// What every edge of one running instance shares.
 #[derive(Clone)]
@@ -25,7 +25,7 @@ pub struct Site {
     /// Where webhooks may go, and when they are tried again.
     pub webhooks: Arc<WebhookRules>,
     /// Rung after a commit that left something to deliver.
-    pub news: Wake,
+    pub news: News,
 }
 
 impl Site {

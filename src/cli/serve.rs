@@ -9,10 +9,10 @@ use super::opened::Opened;
 use super::output::say;
 use crate::config::{Config, LogFormat, Settings};
 use crate::delivery::World;
+use crate::news::News;
 use crate::postgres::ServeLock;
 use crate::server::{Instance, Listener};
 use crate::site::Site;
-use crate::wake::Wake;
 
 /// Connections for everything but the batches and the background threads, which have their own.
 const POOL: u32 = 10;
@@ -37,7 +37,7 @@ pub fn start(config: Config, demo: bool, ready: impl FnOnce(&Site, SocketAddr) -
     let public_url = public_url.unwrap_or_else(|| format!("http://{}", listener.address()));
     let keyring = secret_key.keyring()?;
     let Opened { db, cluster, .. } = Opened::migrated(&place, POOL)?;
-    let site = Site { db, profile, public_url, keyring, webhooks, news: Wake::default() };
+    let site = Site { db, profile, public_url, keyring, webhooks, news: News::default() };
     let workers = std::thread::available_parallelism().map_or(2, |cores| cores.get().max(2));
     let instance = Instance { site: site.clone(), listener, workers, cluster, signals: true, demo, world: World::default() };
     let mut said = Ok(());

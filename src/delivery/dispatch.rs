@@ -1,11 +1,12 @@
 //! The dispatcher: claims lanes as it has room for them, sends each lane's head, records what came of it, and goes on with the
 //! lane for as long as it has a next.
 //!
-//! It wakes by the news of this process at once, and looks by itself once a second for what other instances left and for
-//! retries that are due.
+//! It wakes by the news of this process at once and looks at the organizations that they name, and at those whose lanes have
+//! ended. Once a second it walks through all, for what other instances left and for retries that are due: with thousands of
+//! endpoints that are down, what goes to the others costs no more than without them.
 
 use std::cell::{Cell, RefCell};
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -51,13 +52,18 @@ pub struct Dispatcher {
     shut: RefCell<HashSet<OrgId>>,
     /// A lane has ended.
     freed: Notify,
+    /// Whose lanes have ended since the last claim: they may have more.
+    ended: RefCell<BTreeSet<OrgId>>,
+    /// When it may look through all again without being told to.
+    next_walk: Cell<Instant>,
 }
 
 impl Dispatcher {
     /// One that has nothing under way.
     pub fn new(site: Site, metrics: Metrics, sender: Rc<Sender>, claim: Batch<Claim>, record: Batch<Record>) -> Rc<Self> {
-        let (busy, lanes, shut, freed) = Default::default();
-        Rc::new(Self { site, metrics, sender, claim, record, busy, lanes, shut, freed })
+        let (busy, lanes, shut, freed, ended) = Default::default();
+        let next_walk = Cell::new(Instant::now());
+        Rc::new(Self { site, metrics, sender, claim, record, busy, lanes, shut, freed, ended, next_walk })
     }
 
     /// Works until the news stop, and then until what is under way has been recorded.
@@ -79,8 +85,19 @@ impl Dispatcher {
             return true;
         }
         let busy = self.busy.borrow().iter().map(|(organization, lanes)| (*organization, *lanes)).collect();
-        match self.claim.ask(Want { free, busy }).await {
+        let of = self.whom();
+        if of.as_ref().is_some_and(Vec::is_empty) {
+            return self.lanes.get() > 0;
+        }
+        let is_walk = of.is_none();
+        match self.claim.ask(Want { free, busy, of }).await {
             Ok(claimed) => {
+                // Somebody may have come away with nothing where all that was free is taken.
+                self.next_walk.set(match (claimed.len() == free, is_walk) {
+                    (true, _) => Instant::now(),
+                    (false, true) => Instant::now() + SAFETY_NET,
+                    (false, false) => self.next_walk.get(),
+                });
                 for claimed in claimed {
                     let slot = Slot::take(self, claimed.organization);
                     spawn_local(async move { slot.0.work(claimed).await });
@@ -90,10 +107,19 @@ impl Dispatcher {
             }
             Err(error) => {
                 tracing::debug!(%error, "nothing claimed");
+                self.next_walk.set(Instant::now());
                 sleep(AWAY).await;
                 false
             }
         }
+    }
+
+    /// Where to look now; none: everywhere.
+    fn whom(&self) -> Option<Vec<OrgId>> {
+        let mut named = self.site.news.take();
+        named.organizations.append(&mut self.ended.borrow_mut());
+        let everywhere = named.everybody || self.next_walk.get() <= Instant::now();
+        (!everywhere).then(|| named.organizations.into_iter().collect())
     }
 
     async fn rest(&self, ear: &mut Ear, may_be_more: bool) {
@@ -182,6 +208,7 @@ impl Drop for Slot {
                 busy.remove(organization);
             }
         }
+        dispatcher.ended.borrow_mut().insert(*organization);
         dispatcher.freed.notify_one();
     }
 }

@@ -10,7 +10,7 @@ use super::{Job, LEASE, Status};
 use crate::clock::rfc3339;
 use crate::credits::{Books, Purpose};
 use crate::error::{Error, FieldError, Result};
-use crate::ids::JobId;
+use crate::ids::{JobId, OrgId};
 use crate::profile::{Charge, JobKind, Profile};
 use crate::raw_json::RawJson;
 use crate::schema::jobs;
@@ -25,6 +25,8 @@ const LONGEST_MESSAGE: usize = 1_000;
 /// Where a job is after a report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Standing {
+    /// Whose it is.
+    pub organization: OrgId,
     /// Its state.
     pub status: Status,
     /// 0 to 100.
@@ -55,7 +57,7 @@ pub fn progress(
         diesel::update(jobs::table.find(id))
             .set((jobs::percentage.eq(job.percentage), jobs::last_sequence.eq(job.last_sequence), jobs::lease_expires_at.eq(now + LEASE)))
             .execute(conn)?;
-        Ok(Standing { status: Status::Processing, percentage: job.percentage })
+        Ok(Standing { organization: job.organization_id, status: Status::Processing, percentage: job.percentage })
     })
 }
 
@@ -125,8 +127,10 @@ pub(super) fn finish(
     conn: &mut PgConnection, now: OffsetDateTime, profile: &Profile, mut job: Job, ending: Ending<'_>, actor: &str,
 ) -> Result<Standing> {
     let (word, standing) = match &ending {
-        Ending::Completed(_) => ("completed", Standing { status: Status::Completed, percentage: 100 }),
-        Ending::Failed { .. } => ("failed", Standing { status: Status::Failed, percentage: job.percentage }),
+        Ending::Completed(_) => ("completed", Standing { organization: job.organization_id, status: Status::Completed, percentage: 100 }),
+        Ending::Failed { .. } => {
+            ("failed", Standing { organization: job.organization_id, status: Status::Failed, percentage: job.percentage })
+        }
     };
     end_hold(conn, now, &job, standing.status, actor)?;
     let error = match &ending {

@@ -109,7 +109,7 @@ pub(super) async fn put(call: &Call<'_>, payload: web::Payload) -> Result<Reply>
     let save = move |conn: &mut _| webhooks::save(conn, &actor, clock::now(), organization, &keyring, &url, enabled);
     let saved = site.db.run(save).await?;
     // What waited while it was off is due now.
-    site.news.ring();
+    site.news.ring(organization);
     Reply::ok(&WebhookBody::new(saved.webhook, saved.new_secret))
 }
 

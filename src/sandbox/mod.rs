@@ -16,7 +16,7 @@ use uuid::Uuid;
 
 use crate::clock;
 use crate::error::{Error, Result};
-use crate::ids::JobId;
+use crate::ids::{JobId, OrgId};
 use crate::jobs;
 use crate::raw_json::RawJson;
 use crate::site::Site;
@@ -78,6 +78,7 @@ pub fn spawn(site: Site, wake: Wake, settings: Settings) -> Result<Handle> {
 /// A job that it holds.
 struct Running {
     id: JobId,
+    organization: OrgId,
     lease: Uuid,
     /// Tenths that are done.
     done: i64,
@@ -130,9 +131,10 @@ impl Worker {
             let sandbox = self.settings.sandbox;
             let claimed = self.site.db.run_blocking(|conn| jobs::claim(conn, clock::now(), &profile, &kinds, sandbox))?;
             let Some(claimed) = claimed else { break };
-            self.site.news.ring();
+            self.site.news.ring(claimed.job.organization_id);
             self.running.push(Running {
                 id: claimed.job.id,
+                organization: claimed.job.organization_id,
                 lease: claimed.lease,
                 done: i64::from(claimed.job.percentage / 10),
                 next_at: clock::now() + self.settings.step,
@@ -199,7 +201,7 @@ fn step(site: &Site, running: &mut Running) -> Result<bool> {
             false
         }
     };
-    site.news.ring();
+    site.news.ring(running.organization);
     running.done = next;
     Ok(ended)
 }

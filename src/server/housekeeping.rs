@@ -96,7 +96,7 @@ impl Keeper {
         let expired = jobs::expire_leases(conn, now, &self.site.profile)?;
         if expired > 0 {
             self.metrics.expired_leases.inc_by(expired as u64);
-            self.site.news.ring();
+            self.site.news.ring_for_everybody();
         }
         if self.last_hourly.is_none_or(|last| last.elapsed() >= HOUR) {
             accounts::forget_old(conn, now)?;

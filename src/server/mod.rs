@@ -22,6 +22,7 @@ use crate::courier::Courier;
 use crate::delivery::World;
 use crate::error::{Error, Result};
 use crate::metrics::Metrics;
+use crate::news::News;
 use crate::partner_api::{self, Partner};
 use crate::postgres::Cluster;
 use crate::site::Site;
@@ -127,7 +128,7 @@ async fn serve(
 }
 
 /// The first signal asks for an orderly end, a second one for an end at once.
-fn stop_at_signals(server: ServerHandle, wake: Wake, news: Wake) -> Result<()> {
+fn stop_at_signals(server: ServerHandle, wake: Wake, news: News) -> Result<()> {
     let watch = |kind| signal(kind).map_err(|e| Error::internal("watching for signals", e));
     let (mut term, mut int) = (watch(SignalKind::terminate())?, watch(SignalKind::interrupt())?);
     actix_web::rt::spawn(async move {

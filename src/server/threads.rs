@@ -11,6 +11,7 @@ use crate::delivery::{self, World};
 use crate::error::{Error, Result};
 use crate::jobs::doorbell;
 use crate::metrics::Metrics;
+use crate::news::News;
 use crate::postgres::Cluster;
 use crate::sandbox::{self, Handle, Settings};
 use crate::site::Site;
@@ -22,7 +23,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// The background threads of an instance.
 pub struct Threads {
     wake: Wake,
-    news: Wake,
+    news: News,
     doorbell: JoinHandle<()>,
     /// The built-in workers: for test keys and, in a demo, for live ones.
     workers: Vec<Handle>,

@@ -110,7 +110,7 @@ mod tests {
             public_url: "https://console.motion.example".into(),
             keyring: crate::sealed::SecretKey([7; 32]).into(),
             webhooks: std::sync::Arc::default(),
-            news: crate::wake::Wake::default(),
+            news: crate::news::News::default(),
         };
         let screen = Screen { frame: Frame::of_site(&site) };
         let (whole, rows) = (screen.render().expect("renders"), screen.as_rows().render().expect("renders"));

@@ -52,6 +52,8 @@ pub struct Want {
     pub free: usize,
     /// Organizations with lanes under way, and how many.
     pub busy: Vec<(OrgId, usize)>,
+    /// Where to look; none: everywhere, at a probe for each organization with anything that waits.
+    pub of: Option<Vec<OrgId>>,
 }
 
 /// Gives lanes to a sender. One asker at a time.
@@ -104,6 +106,8 @@ statement! {
     Lanes<'a> -> (sql::Uuid, sql::Uuid, sql::Bool) = include_str!("claim.sql");
     organizations: Vec<OrgId> as sql::Array<sql::Uuid>,
     lanes: Vec<i64> as sql::Array<sql::Int8>,
+    everywhere: bool as sql::Bool,
+    of: Vec<OrgId> as sql::Array<sql::Uuid>,
     free: i64 as sql::Int8,
     claim: Uuid as sql::Uuid,
     lease_s: f64 as sql::Double,
@@ -115,6 +119,8 @@ fn claim(conn: &mut PgConnection, want: &Want) -> Result<Vec<Claimed>> {
     let statement = Lanes {
         organizations: want.busy.iter().map(|(organization, _)| *organization).collect(),
         lanes: want.busy.iter().map(|(_, lanes)| *lanes as i64).collect(),
+        everywhere: want.of.is_none(),
+        of: want.of.clone().unwrap_or_default(),
         free: want.free as i64,
         claim,
         lease_s: LEASE.as_secs_f64(),

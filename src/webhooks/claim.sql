@@ -1,15 +1,16 @@
 -- Claims due lanes, a share of the free slots for each organization. The binds: busy organizations, how many of their lanes
--- this sender has under way, its free slots, the claim, the lease in seconds.
+-- this sender has under way, whether to look everywhere, else where, its free slots, the claim, the lease in seconds.
 WITH RECURSIVE busy AS (
     SELECT * FROM unnest({}::uuid[], {}::bigint[]) AS b (organization_id, lanes)
 ),
 -- Organizations with anything pending, found by skipping along the index: one probe each, however long their lists.
-waiting AS (
-    (SELECT organization_id FROM delivery_lanes ORDER BY organization_id LIMIT 1)
+walked AS (
+    (SELECT organization_id FROM delivery_lanes WHERE {} ORDER BY organization_id LIMIT 1)
     UNION ALL
     SELECT (SELECT l.organization_id FROM delivery_lanes l WHERE l.organization_id > w.organization_id ORDER BY l.organization_id LIMIT 1)
-    FROM waiting w WHERE w.organization_id IS NOT NULL
+    FROM walked w WHERE w.organization_id IS NOT NULL
 ),
+waiting AS (SELECT organization_id FROM walked UNION SELECT * FROM unnest({}::uuid[])),
 ready AS (
     SELECT h.organization_id, h.resumed_at FROM waiting JOIN webhooks h USING (organization_id)
     WHERE h.disabled_at IS NULL

@@ -59,8 +59,8 @@ async fn poll(site: &Site, mut ear: Ear, wake: &Wake, kinds: &[String], until: I
         let (profile, kinds) = (site.profile.clone(), kinds.to_vec());
         let claimed = site.db.run(move |conn| jobs::claim(conn, clock::now(), &profile, &kinds, false)).await?;
         let left = until.saturating_duration_since(Instant::now());
-        if claimed.as_ref().is_some_and(|claimed| claimed.first) {
-            site.news.ring();
+        if let Some(claimed) = claimed.as_ref().filter(|claimed| claimed.first) {
+            site.news.ring(claimed.job.organization_id);
         }
         if claimed.is_some() || left.is_zero() || wake.is_stopped() {
             return Ok(claimed);

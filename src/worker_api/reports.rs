@@ -55,6 +55,6 @@ fn job_id(site: &Site, request: &HttpRequest) -> Result<JobId, Refusal> {
 
 /// Whatever was reported may have been an event.
 fn answer(site: &Site, standing: Standing) -> HttpResponse {
-    site.news.ring();
+    site.news.ring(standing.organization);
     HttpResponse::Ok().json(json!({"status": standing.status.as_str(), "percentage": standing.percentage}))
 }

@@ -24,8 +24,9 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("schema", &[]),
     ("sealed", &["error", "secret"]),
     ("secret", &["error"]),
-    ("site", &["db", "profile", "sealed", "wake"]),
+    ("site", &["db", "news", "profile", "sealed"]),
     ("statement", &[]),
+    ("news", &["ids", "wake"]),
     ("wake", &[]),
     // Capabilities: the kernel, `audit`, and the sideways edges named here.
     ("audit", KERNEL),
@@ -48,7 +49,7 @@ const KERNEL_AND: &str = "(the kernel that a capability sees)";
 const KERNEL: &[&str] = &["actor", "clock", "error", "ids", "outcome", "profile", "raw_json", "schema", "secret"];
 const EDGE: &str = "(the kernel that an edge sees)";
 const EDGE_KERNEL: &[&str] =
-    &["actor", "clock", "courier", "db", "error", "ids", "metrics", "outcome", "profile", "raw_json", "secret", "site", "wake"];
+    &["actor", "clock", "courier", "db", "error", "ids", "metrics", "news", "outcome", "profile", "raw_json", "secret", "site", "wake"];
 const CAPABILITIES: &[&str] = &["accounts", "admission", "audit", "credits", "jobs", "keys", "orgs", "usage", "webhooks"];
 const EDGES: &[&str] = &["delivery", "partner_api", "sandbox", "web", "worker_api"];
 /// These see everything: they put it together.

@@ -45,7 +45,7 @@ pub async fn replay(member: Member, path: Path<(String, String)>) -> Answer {
     };
     match member.site.db.run(run).await {
         Ok(is_on) => {
-            member.site.news.ring();
+            member.site.news.ring(member.organization.id);
             let next = if is_on { "Its attempts are listed below." } else { "It waits until the webhook is switched on." };
             let at = member.frame.path(&format!("webhooks?open={event}#r-{event}"));
             Ok(see_other_with(&at, Flash::ok("The delivery is sent again.", next)))
@@ -119,7 +119,7 @@ pub async fn replay_failed(member: Member, fields: Option<Form<Fields>>) -> Answ
         resend::resend_failed_since(conn, &actor, now, organization, fields.since(now)?)
     };
     let sent = member.site.db.run(run).await;
-    member.site.news.ring();
+    member.site.news.ring(member.organization.id);
     let flash = match sent {
         Ok(0) => Flash { tone: crate::web::Tone::Info, ..Flash::ok("Nothing to send again.", "No delivery was given up since then.") },
         Ok(1) => Flash::ok("1 delivery is sent again.", "It keeps its id; the list below follows it."),

@@ -64,7 +64,7 @@ pub async fn save(member: Member, courier: Data<Courier>, fields: Option<Form<Fi
     let (keyring, host) = (member.site.keyring.clone(), url.host_str().unwrap_or_default().to_owned());
     let run = move |conn: &mut _| webhooks::save(conn, &actor, now, organization, &keyring, &url, None);
     let Saved { webhook, new_secret } = member.site.db.run(run).await?;
-    member.site.news.ring();
+    member.site.news.ring(member.organization.id);
     let result = if new_secret.is_some() { "Webhook saved." } else { "Webhook updated." };
     let flash = match look {
         Look::Unresolved => Flash {
@@ -107,7 +107,7 @@ async fn switch(member: Member, enabled: bool, flash: Flash) -> Answer {
     let (actor, organization, now) = (member.actor.clone(), member.organization.id, member.frame.now);
     match member.site.db.run(move |conn| webhooks::switch(conn, &actor, now, organization, enabled)).await {
         Ok(_) => {
-            member.site.news.ring();
+            member.site.news.ring(member.organization.id);
             Ok(see_other_with(&member.frame.path("webhooks"), flash))
         }
         Err(Error::NotFound) => refused(member, "Nothing was switched.", no_webhook()).await,

@@ -14,6 +14,7 @@ use latchkey::clock;
 use latchkey::courier::{Answer, Attempt, Courier, Errand, Failure, FailureClass, Laps, Look, Parcel, Place};
 use latchkey::db::Db;
 use latchkey::metrics::Metrics;
+use latchkey::news::News;
 use latchkey::partner_api::{self, Partner};
 use latchkey::profile::Profile;
 use latchkey::sealed::SecretKey;
@@ -66,7 +67,7 @@ impl Desk {
             public_url,
             keyring: SecretKey([7; 32]).into(),
             webhooks: Arc::default(),
-            news: Wake::default(),
+            news: News::default(),
         };
         let (courier, mut errands) = Courier::open();
         let book = Arc::new(Mutex::new(Book::default()));

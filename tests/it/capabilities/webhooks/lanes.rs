@@ -224,12 +224,25 @@ fn an_organization_never_takes_all_slots() {
         let job = hooked.job();
         hooked.publish(job, 1, &["started"]);
     }
-    let third = hooked.claim_with(Want { free: 12, busy: Vec::new() });
+    let third = hooked.claim_with(Want { free: 12, busy: Vec::new(), of: None });
     assert_eq!(third.len(), 4, "a third of what is free");
-    let fewer = hooked.claim_with(Want { free: 8, busy: vec![(first, 4)] });
+    let fewer = hooked.claim_with(Want { free: 8, busy: vec![(first, 4)], of: None });
     assert!(fewer.is_empty(), "it has its share: {}", fewer.len());
     // However few are free, one who has none gets one.
     let other = latchkey::ids::OrgId::new(clock::now());
-    let one = hooked.claim_with(Want { free: 1, busy: vec![(other, 500)] });
+    let one = hooked.claim_with(Want { free: 1, busy: vec![(other, 500)], of: None });
     assert_eq!(one.len(), 1);
+}
+
+#[test]
+fn who_looks_for_one_finds_what_that_one_has() {
+    let mut hooked = Hooked::new();
+    let first = hooked.world.organization;
+    let job = hooked.job();
+    hooked.publish(job, 1, &["started"]);
+    let of = |organizations| Want { free: 9, busy: Vec::new(), of: Some(organizations) };
+    let other = latchkey::ids::OrgId::new(clock::now());
+    assert!(hooked.claim_with(of(vec![])).is_empty());
+    assert!(hooked.claim_with(of(vec![other])).is_empty());
+    assert_eq!(hooked.claim_with(of(vec![other, first])).len(), 1);
 }

@@ -71,7 +71,7 @@ impl Hooked {
     }
 
     pub fn claim(&mut self) -> Vec<Claimed> {
-        self.claim_with(Want { free: 100, busy: Vec::new() })
+        self.claim_with(Want { free: 100, busy: Vec::new(), of: None })
     }
 
     pub fn claim_with(&mut self, want: Want) -> Vec<Claimed> {

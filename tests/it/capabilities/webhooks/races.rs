@@ -27,7 +27,7 @@ fn what_is_published_while_its_lane_ends_is_not_left_behind() {
             scope.spawn(move || {
                 loop {
                     let last = published.load(Ordering::SeqCst);
-                    let claimed = Claim::default().decide(&mut conn, &[Want { free: 3, busy: Vec::new() }]).unwrap().remove(0);
+                    let claimed = Claim::default().decide(&mut conn, &[Want { free: 3, busy: Vec::new(), of: None }]).unwrap().remove(0);
                     if claimed.is_empty() && last {
                         break;
                     }
