@@ -54,6 +54,10 @@ pub struct Metrics {
     pub settle_waiting: Gauge,
     /// Jobs that wait for a worker, in the whole deployment; NaN when the database does not say. Set when the page is asked for.
     pub queued_jobs: Gauge<f64, AtomicU64>,
+    /// Jobs with deliveries that wait, in the whole deployment; NaN when the database does not say. Set when the page is asked for.
+    pub delivery_lanes: Gauge<f64, AtomicU64>,
+    /// Seconds for which the delivery that waits longest has been due; likewise.
+    pub delivery_lag: Gauge<f64, AtomicU64>,
     /// Connections in the pool.
     pub pool_connections: Gauge,
     /// Connections in the pool that wait for work.
@@ -81,6 +85,8 @@ impl Metrics {
             admit_waiting: Gauge::default(),
             settle_waiting: Gauge::default(),
             queued_jobs: Gauge::default(),
+            delivery_lanes: Gauge::default(),
+            delivery_lag: Gauge::default(),
             pool_connections: Gauge::default(),
             pool_idle: Gauge::default(),
             registry: Arc::default(),
@@ -123,6 +129,8 @@ impl Metrics {
         all.register("admit_waiting", "Requests that wait to be decided", self.admit_waiting.clone());
         all.register("settle_waiting", "Requests that wait to be written", self.settle_waiting.clone());
         all.register("queued_jobs", "Jobs of the deployment that wait for a worker", self.queued_jobs.clone());
+        all.register("delivery_lanes", "Jobs of the deployment with deliveries that wait", self.delivery_lanes.clone());
+        all.register_with_unit("delivery_lag", "Since when the longest waiting delivery is due", Unit::Seconds, self.delivery_lag.clone());
         all.register("pool_connections", "Database connections in the pool", self.pool_connections.clone());
         all.register("pool_idle", "Database connections that wait for work", self.pool_idle.clone());
         all

@@ -81,3 +81,34 @@ impl LookUps {
         found
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+
+    #[actix_web::test]
+    async fn a_name_is_looked_up_once_for_all_who_wait_for_it() {
+        let asked = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&asked);
+        let answers = move |name: &str| {
+            count.fetch_add(1, Ordering::Relaxed);
+            (name != "silent.example").then(|| vec![IpAddr::from([192, 0, 2, 1]), IpAddr::from([192, 0, 2, 1])])
+        };
+        let names = LookUps::new(Resolver::Fixed(Arc::new(answers)));
+        let all = futures_util::future::join_all((0..100).map(|_| names.find("a.example"))).await;
+        assert!(all.iter().all(|found| found.as_ref().is_ok_and(|found| found.len() == 1)), "{all:?}");
+        assert_eq!((asked.load(Ordering::Relaxed), names.under_way()), (1, 0));
+        // What was true a moment ago need not be true now.
+        assert!(names.find("a.example").await.is_ok());
+        assert_eq!(asked.load(Ordering::Relaxed), 2);
+        // One that never answers is asked once, and holds up nobody else.
+        for _ in 0..100 {
+            let silent = tokio::time::timeout(std::time::Duration::from_millis(1), names.find("silent.example"));
+            assert!(silent.await.is_err());
+        }
+        assert!(names.find("b.example").await.is_ok());
+        assert_eq!((asked.load(Ordering::Relaxed), names.under_way()), (4, 1));
+    }
+}

@@ -13,6 +13,7 @@ use crate::jobs;
 use crate::metrics::Metrics;
 use crate::partner_api::Partner;
 use crate::site::Site;
+use crate::webhooks;
 
 /// `/healthz`, `/readyz`, `/metrics`.
 pub fn configure(config: &mut ServiceConfig) {
@@ -38,13 +39,16 @@ async fn readyz(site: Data<Site>) -> HttpResponse {
     }
 }
 
-/// What the counters say, and what waits at this moment. A database that does not say how many jobs wait costs their number
-/// and not the page.
+/// What the counters say, and what waits at this moment. A database that does not say what waits costs those numbers and not
+/// the page.
 async fn metrics(metrics: Data<Metrics>, partner: Data<Partner>, site: Data<Site>) -> impl Responder {
     let (admit, settle) = partner.waiting();
     metrics.admit_waiting.set(admit as i64);
     metrics.settle_waiting.set(settle as i64);
-    let queued = timeout(PATIENCE, site.db.run(jobs::queued_count)).await;
-    metrics.queued_jobs.set(queued.ok().and_then(Result::ok).map_or(f64::NAN, |count| count as f64));
+    let waiting = timeout(PATIENCE, site.db.run(|conn| Ok((jobs::queued_count(conn)?, webhooks::backlog(conn)?)))).await;
+    let waiting = waiting.ok().and_then(Result::ok);
+    metrics.queued_jobs.set(waiting.map_or(f64::NAN, |(queued, _)| queued as f64));
+    metrics.delivery_lanes.set(waiting.map_or(f64::NAN, |(_, backlog)| backlog.lanes as f64));
+    metrics.delivery_lag.set(waiting.map_or(f64::NAN, |(_, backlog)| backlog.lag_s));
     HttpResponse::Ok().content_type("application/openmetrics-text; version=1.0.0; charset=utf-8").body(metrics.encode())
 }

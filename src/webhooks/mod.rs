@@ -29,6 +29,7 @@
 //! The order in which rows are locked: a job, its organization's balance, the webhook (shared by publishers), the lane.
 
 pub mod address;
+mod backlog;
 mod claim;
 mod feed;
 mod forget;
@@ -43,6 +44,7 @@ mod settings;
 pub mod sign;
 mod test_event;
 
+pub use backlog::{Backlog, backlog};
 pub use claim::{BEGIN_WITHIN, Claim, Claimed, LEASE, Want};
 pub use feed::{FeedEvent, FeedPage, feed};
 pub use forget::forget_old;

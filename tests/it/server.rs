@@ -83,6 +83,8 @@ async fn metrics_count_admissions_by_outcome() {
         "latchkey_admit_waiting 0",
         "latchkey_settle_waiting 0",
         "latchkey_queued_jobs 1.0",
+        "latchkey_delivery_lanes 0.0",
+        "latchkey_delivery_lag_seconds 0.0",
     ] {
         assert!(lines.contains(&line), "{line} is not in {lines:#?}");
     }

@@ -246,3 +246,24 @@ fn who_looks_for_one_finds_what_that_one_has() {
     assert!(hooked.claim_with(of(vec![other])).is_empty());
     assert_eq!(hooked.claim_with(of(vec![other, first])).len(), 1);
 }
+
+#[test]
+fn what_waits_is_known_to_those_who_watch() {
+    let mut hooked = Hooked::new();
+    let backlog = |hooked: &mut Hooked| webhooks::backlog(&mut hooked.world.conn).unwrap();
+    assert_eq!(backlog(&mut hooked), webhooks::Backlog { lanes: 0, lag_s: 0.0 });
+    for _ in 0..2 {
+        let job = hooked.job();
+        hooked.publish(job, 1, &["started", "completed"]);
+    }
+    hooked.pass(60.0);
+    let late = backlog(&mut hooked);
+    assert!(late.lanes == 2 && (60.0..90.0).contains(&late.lag_s), "{late:?}");
+    // What is under way or waits for its next try is not late, and what is off is nobody's concern.
+    let claimed = hooked.claim();
+    hooked.record(&claimed[0], Some(500), SOON);
+    assert_eq!(backlog(&mut hooked), webhooks::Backlog { lanes: 2, lag_s: 0.0 });
+    hooked.pass(60.0);
+    hooked.switch(false);
+    assert_eq!(backlog(&mut hooked), webhooks::Backlog { lanes: 2, lag_s: 0.0 });
+}
