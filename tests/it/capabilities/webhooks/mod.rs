@@ -1,5 +1,7 @@
 //! The way of an event to its webhook, without the sending: what is claimed, what is recorded, what comes next.
 
+mod changes;
+mod growth;
 mod lanes;
 mod races;
 
