@@ -6,19 +6,20 @@ use std::time::Duration;
 use diesel::PgConnection;
 use latchkey::actor::Actor;
 use latchkey::batch::Decide;
+use latchkey::clock;
 use latchkey::error::Error;
 use latchkey::ids::{JobId, OrgId};
 use latchkey::webhooks::retry::Verdict;
 use latchkey::webhooks::{self, Claim, Outcome, Record, Want};
-use latchkey::{clock, jobs};
 
-use super::{Hooked, events, keyring, outcome};
+use super::{Hooked, events, keyring, outcome, publish_within};
 use crate::support::Make;
 
 const PUBLISHERS: usize = 4;
 /// Of each publisher.
-const JOBS: usize = 6;
-const ROUNDS: i32 = 20;
+const JOBS: usize = 12;
+/// Of each job.
+const EACH: i32 = 8;
 const REMOVALS: usize = 12;
 
 /// What is pending stands in a lane, and a lane has something pending.
@@ -32,10 +33,7 @@ fn outcomes_switches_edits_removals_and_news_at_once() {
     let two = Make::new(hooked.world.database.conn(), hooked.world.profile.clone()).org();
     let organizations = [hooked.world.organization, two.here().id];
     hooked.hook(organizations[1]);
-    let now = clock::now();
-    let new: Vec<_> = (0..PUBLISHERS * JOBS).map(|_| jobs::NewJob { price: 0, ..hooked.world.a_job(now) }).collect();
-    jobs::insert_many(&mut hooked.world.conn, &new).unwrap();
-    let jobs: Vec<JobId> = new.iter().map(|job| job.id).collect();
+    let jobs = hooked.jobs(PUBLISHERS * JOBS);
     let (publishing, recorded) = (AtomicUsize::new(PUBLISHERS), AtomicUsize::default());
     let (database, publishing, recorded) = (&hooked.world.database, &publishing, &recorded);
     std::thread::scope(|scope| {
@@ -97,13 +95,14 @@ fn operator() -> Actor {
     Actor::command_line()
 }
 
-/// News of each job in turn, and between them of another organization.
+/// News of one job after the other, and between them of another organization.
 fn publish(conn: &mut PgConnection, organizations: [OrgId; 2], jobs: &[JobId]) {
-    for sequence in 1..=ROUNDS {
-        for job in jobs {
-            webhooks::publish(conn, clock::now(), organizations[0], Some(*job), true, events(2 * sequence, &["progress", "progress"]))
-                .unwrap();
-            webhooks::publish(conn, clock::now(), organizations[1], None, true, events(1, &["started"])).unwrap();
+    for (place, job) in jobs.iter().enumerate() {
+        for sequence in 1..=EACH {
+            // A job's last is what nothing that comes later would take along.
+            let moment = Duration::from_millis(if sequence == EACH { 3 * place as u64 } else { 1 });
+            publish_within(conn, organizations[0], Some(*job), events(2 * sequence, &["progress", "progress"]), moment);
+            publish_within(conn, organizations[1], None, events(1, &["started"]), moment);
         }
     }
 }

@@ -1,6 +1,7 @@
 use std::collections::HashMap;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use diesel::{Connection, PgConnection, QueryableByName, RunQueryDsl, sql_query};
 use latchkey::batch::Decide;
@@ -9,16 +10,17 @@ use latchkey::ids::{EventId, JobId};
 use latchkey::webhooks::retry::Verdict;
 use latchkey::webhooks::{self, Claim, Record, Want};
 
-use super::{Hooked, events, outcome, sequence};
+use super::{Hooked, events, outcome, publish_within, sequence};
 
 /// Publishers add to lanes at the very moment in which senders take the last of them: nothing is left behind, nothing goes twice.
 #[test]
 fn what_is_published_while_its_lane_ends_is_not_left_behind() {
-    const JOBS: usize = 6;
-    const EACH: i32 = 60;
+    const PUBLISHERS: usize = 3;
+    const JOBS: usize = 20;
+    const EACH: i32 = 4;
     let mut hooked = Hooked::new();
     let organization = hooked.world.organization;
-    let jobs: Vec<_> = (0..JOBS).map(|_| hooked.job()).collect();
+    let jobs = hooked.jobs(PUBLISHERS * JOBS);
     let told: Mutex<HashMap<uuid::Uuid, Vec<(i64, EventId)>>> = Mutex::default();
     let published = AtomicBool::new(false);
     std::thread::scope(|scope| {
@@ -27,7 +29,7 @@ fn what_is_published_while_its_lane_ends_is_not_left_behind() {
             scope.spawn(move || {
                 loop {
                     let last = published.load(Ordering::SeqCst);
-                    let claimed = Claim::default().decide(&mut conn, &[Want { free: 3, busy: Vec::new() }]).unwrap().remove(0);
+                    let claimed = Claim::default().decide(&mut conn, &[Want { free: 30, busy: Vec::new() }]).unwrap().remove(0);
                     if claimed.is_empty() && last {
                         break;
                     }
@@ -45,13 +47,16 @@ fn what_is_published_while_its_lane_ends_is_not_left_behind() {
             });
         }
         let publishers: Vec<_> = jobs
-            .iter()
-            .map(|job| {
+            .chunks(JOBS)
+            .map(|jobs| {
                 let mut conn = hooked.world.database.conn();
                 scope.spawn(move || {
-                    for sequence in 1..=EACH {
-                        webhooks::publish(&mut conn, clock::now(), organization, Some(*job), true, events(sequence, &["progress"]))
-                            .unwrap();
+                    for (place, job) in jobs.iter().enumerate() {
+                        for sequence in 1..=EACH {
+                            // A job's last is what nothing that comes later would take along.
+                            let moment = Duration::from_millis(if sequence == EACH { 2 * place as u64 } else { 1 });
+                            publish_within(&mut conn, organization, Some(*job), events(sequence, &["progress"]), moment);
+                        }
                     }
                 })
             })
