@@ -11,7 +11,7 @@ use uuid::Uuid;
 use crate::error::Result;
 use crate::ids::{EventId, JobId, OrgId};
 use crate::raw_json::RawJson;
-use crate::schema::{deliveries, delivery_lanes};
+use crate::schema::{deliveries, delivery_lanes, webhooks};
 use crate::statement::statement;
 
 statement! {
@@ -70,6 +70,8 @@ pub fn publish(
 /// # Errors
 /// Those of the database.
 pub(super) fn resume(conn: &mut PgConnection, now: OffsetDateTime, organization: OrgId) -> Result<()> {
+    // Against publishers too: a lane that came after the others were locked would be changed without its lock.
+    let _: OrgId = webhooks::table.find(organization).select(webhooks::organization_id).for_update().first(conn)?;
     lock_lanes(conn, organization)?;
     diesel::sql_query(include_str!("overtake_all.sql"))
         .bind::<sql::Uuid, _>(organization)

@@ -3,14 +3,16 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use diesel::{Connection, PgConnection, QueryableByName, RunQueryDsl, sql_query};
+use diesel::{Connection, PgConnection, RunQueryDsl, sql_query};
+use latchkey::actor::Actor;
 use latchkey::batch::Decide;
 use latchkey::clock;
 use latchkey::ids::{EventId, JobId};
 use latchkey::webhooks::retry::Verdict;
 use latchkey::webhooks::{self, Claim, Record, Want};
 
-use super::{Hooked, events, outcome, publish_within, sequence};
+use super::{Hooked, events, keyring, outcome, publish_within, sequence};
+use crate::support::number;
 
 /// Publishers add to lanes at the very moment in which senders take the last of them: nothing is left behind, nothing goes twice.
 #[test]
@@ -91,10 +93,10 @@ fn nothing_is_queued_for_a_webhook_that_is_being_removed() {
         }
         let mut conn = hooked.world.database.conn();
         scope.spawn(move || {
-            let (actor, url) = (latchkey::actor::Actor::command_line(), "https://hooks.motion.example/in".parse().unwrap());
+            let (actor, url) = (Actor::command_line(), "https://hooks.motion.example/in".parse().unwrap());
             for _ in 0..20 {
                 webhooks::remove(&mut conn, &actor, clock::now(), organization).unwrap();
-                webhooks::save(&mut conn, &actor, clock::now(), organization, &super::keyring(), &url, None).unwrap();
+                webhooks::save(&mut conn, &actor, clock::now(), organization, &keyring(), &url, None).unwrap();
             }
             webhooks::remove(&mut conn, &actor, clock::now(), organization).unwrap();
         });
@@ -103,31 +105,25 @@ fn nothing_is_queued_for_a_webhook_that_is_being_removed() {
     assert!(hooked.count("deliveries WHERE state = 'gave_up'") > 0, "some were queued in between");
 }
 
+const WAITING: &str = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+
 /// Publishes event 2 of a job, and commits only when `meanwhile`, on another connection, waits for a lock.
 fn while_publishing<T: Send>(hooked: &mut Hooked, job: JobId, meanwhile: impl FnOnce(&mut PgConnection) -> T + Send) -> T {
     let (organization, mut other, mut watcher) = (hooked.world.organization, hooked.world.database.conn(), hooked.world.database.conn());
     let conn = &mut hooked.world.conn;
     std::thread::scope(|scope| {
-        let thread = conn
+        let (thread, waited) = conn
             .transaction(|conn| {
                 webhooks::publish(conn, clock::now(), organization, Some(job), true, events(2, &["completed"])).unwrap();
                 let thread = scope.spawn(move || meanwhile(&mut other));
-                let waiting =
-                    "SELECT count(*)::int AS n FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
-                while sql_query(waiting).get_result::<Waiting>(&mut watcher).unwrap().n == 0 {
-                    assert!(!thread.is_finished(), "it did not wait for the publisher");
-                }
-                Ok::<_, diesel::result::Error>(thread)
+                while !thread.is_finished() && number(&mut watcher, WAITING) == 0 {}
+                let waited = !thread.is_finished();
+                Ok::<_, diesel::result::Error>((thread, waited))
             })
             .unwrap();
+        assert!(waited, "it did not wait for the publisher");
         thread.join().unwrap()
     })
-}
-
-#[derive(QueryableByName)]
-struct Waiting {
-    #[diesel(sql_type = diesel::sql_types::Integer)]
-    n: i32,
 }
 
 #[test]
@@ -146,8 +142,37 @@ fn who_removes_a_webhook_waits_for_who_publishes_to_it() {
     let mut hooked = Hooked::new();
     let (job, organization) = (hooked.job(), hooked.world.organization);
     while_publishing(&mut hooked, job, |conn| {
-        webhooks::remove(conn, &latchkey::actor::Actor::command_line(), clock::now(), organization).unwrap();
+        webhooks::remove(conn, &Actor::command_line(), clock::now(), organization).unwrap();
     });
     assert_eq!(hooked.states(job), ["gave_up"]);
     assert_eq!(hooked.count("delivery_lanes"), 0);
+}
+
+/// Who lets all lanes go on has locked all that there are: one that came after that would be changed without its lock.
+#[test]
+fn who_publishes_into_a_new_lane_waits_for_who_lets_all_lanes_go_on() {
+    let mut hooked = Hooked::new();
+    let (old, new, organization) = (hooked.job(), hooked.job(), hooked.world.organization);
+    hooked.publish(old, 1, &["started"]);
+    let [mut editor, mut publisher, mut watcher] = [(); 3].map(|()| hooked.world.database.conn());
+    std::thread::scope(|scope| {
+        let threads = hooked.world.conn.transaction(|conn| {
+            sql_query("SELECT FROM delivery_lanes FOR UPDATE").execute(conn)?;
+            let editing = scope.spawn(move || {
+                let url = "https://other.motion.example/in".parse().unwrap();
+                webhooks::save(&mut editor, &Actor::command_line(), clock::now(), organization, &keyring(), &url, None).unwrap();
+            });
+            while number(&mut watcher, WAITING) < 1 {}
+            let publishing = scope.spawn(move || {
+                webhooks::publish(&mut publisher, clock::now(), organization, Some(new), true, events(1, &["started"])).unwrap();
+            });
+            while !publishing.is_finished() && number(&mut watcher, WAITING) < 2 {}
+            let waited = !publishing.is_finished();
+            Ok::<_, diesel::result::Error>(([editing, publishing], waited))
+        });
+        let (threads, waited) = threads.unwrap();
+        threads.map(|thread| thread.join().unwrap());
+        assert!(waited, "it did not wait for the editor");
+    });
+    assert_eq!(hooked.claim().len(), 2);
 }
