@@ -171,7 +171,7 @@ fn who_publishes_into_a_new_lane_waits_for_who_lets_all_lanes_go_on() {
             Ok::<_, diesel::result::Error>(([editing, publishing], waited))
         });
         let (threads, waited) = threads.unwrap();
-        threads.map(|thread| thread.join().unwrap());
+        threads.into_iter().for_each(|thread| thread.join().unwrap());
         assert!(waited, "it did not wait for the editor");
     });
     assert_eq!(hooked.claim().len(), 2);
