@@ -21,6 +21,9 @@ use super::wait;
 /// A start may include the recovery of much work after a crash, and those who wait want its end.
 const GATE_PATIENCE: Duration = Duration::from_secs(15 * 60);
 
+/// A `latchkey serve` that was killed keeps its lock until the kernel has taken it apart, and who watches it starts the next at once.
+const DYING_PATIENCE: Duration = Duration::from_millis(1_500);
+
 /// An open lock file, locked or not.
 #[derive(Debug)]
 pub(super) struct Lock {
@@ -117,12 +120,15 @@ impl ServeLock {
     /// Takes the right, making the data directory if there is none.
     ///
     /// # Errors
-    /// [`PostgresError::AlreadyServing`] when another process has it; [`PostgresError::Io`] when the data
-    /// directory cannot be made or written.
+    /// [`PostgresError::AlreadyServing`] when another process has it and keeps it for a second and a half;
+    /// [`PostgresError::Io`] when the data directory cannot be made or written.
     pub fn acquire(data_dir: &Path) -> Result<ServeLock> {
         let data_dir = super::place::data_dir(data_dir)?;
         let lock = Lock::open(data_dir.join("serve.lock"))?;
-        if lock.try_exclusive()? { Ok(ServeLock { _lock: lock }) } else { Err(PostgresError::AlreadyServing { data_dir }) }
+        match wait::until(DYING_PATIENCE, || Ok(lock.try_exclusive()?.then_some(())))? {
+            Some(()) => Ok(ServeLock { _lock: lock }),
+            None => Err(PostgresError::AlreadyServing { data_dir }),
+        }
     }
 }
 

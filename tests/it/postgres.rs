@@ -154,13 +154,30 @@ fn one_serve_to_a_data_directory() {
     other.hear("serving");
     let link = ground.top.join("link");
     symlink(&ground.data_dir, &link).unwrap();
-    for path in [&ground.data_dir, &link, &ground.data_dir.join("../data/.")] {
-        let said = ServeLock::acquire(path).unwrap_err().to_string();
-        assert!(said.contains("Another `latchkey serve`"), "{said}");
-    }
+    // At once, because each waits a while for one that dies.
+    std::thread::scope(|scope| {
+        for path in [ground.data_dir.clone(), link.clone(), ground.data_dir.join("../data/.")] {
+            scope.spawn(move || {
+                let said = ServeLock::acquire(&path).unwrap_err().to_string();
+                assert!(said.contains("Another `latchkey serve`"), "{said}");
+            });
+        }
+    });
     other.kill_dead();
     let lock = ServeLock::acquire(&link).unwrap();
     assert!(matches!(ServeLock::acquire(&ground.data_dir), Err(PostgresError::AlreadyServing { .. })));
     drop(lock);
     drop(ServeLock::acquire(&ground.data_dir).unwrap());
+}
+
+#[test]
+fn who_starts_at_once_after_a_kill_serves() {
+    let ground = Ground::new();
+    for _ in 0..10 {
+        let mut other = Other::start("serve", &ground.data_dir);
+        other.hear("serving");
+        // Not waited for: its lock goes with it, and it goes when the kernel gets round to it.
+        other.process.kill().unwrap();
+        drop(ServeLock::acquire(&ground.data_dir).unwrap());
+    }
 }

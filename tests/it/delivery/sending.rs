@@ -315,6 +315,31 @@ async fn endpoints_that_hang_hold_up_nobody() {
     hanging.iter().for_each(|attempt| assert_failed(attempt, FailureClass::Timeout, "No first byte within 3 s"));
 }
 
+/// A server that holds the body back until the head is acknowledged, as TCP does by itself (Nagle), must not wait the 40 ms and
+/// more by which systems delay that.
+#[actix_web::test]
+async fn an_answer_in_two_parts_takes_no_longer_than_one_in_one() {
+    let sender = at_home();
+    let mut medians = Vec::new();
+    for parts in [vec![OK], vec![&OK[..OK.len() - 2], &OK[OK.len() - 2..]]] {
+        let endpoint = Endpoint::raw(move |mut stream, _, _| {
+            while read_request(&mut stream).is_some() {
+                parts.iter().for_each(|part| stream.write_all(part).unwrap());
+            }
+        });
+        let mut took = Vec::new();
+        for _ in 0..41 {
+            let attempt = sender.send(&parcel(&endpoint.url())).await;
+            assert_eq!(attempt.answer.as_ref().map(|answer| answer.body.as_str()), Some("ok"), "{attempt:?}");
+            took.push(attempt.laps.total);
+        }
+        assert_eq!(endpoint.accepted(), 1, "kept alive");
+        took.sort();
+        medians.push(took[20]);
+    }
+    assert!(medians[1] < 3 * medians[0] + Duration::from_millis(20), "at once and in two parts: {medians:?}");
+}
+
 #[actix_web::test]
 async fn the_desk_serves_until_it_is_stopped() {
     let endpoint = Endpoint::answering(OK);

@@ -12,13 +12,14 @@ use latchkey::error::Error;
 use latchkey::ids::{EventId, JobId, OrgId};
 use latchkey::jobs;
 use latchkey::raw_json::RawJson;
-use latchkey::webhooks::{self, FeedPage, NewEvent};
+use latchkey::webhooks::{self, FeedPage, NewEvent, list};
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 
-use super::{PLENTY, assert_in_history, number};
+use super::{PLENTY, assert_in_history, number, order};
 use crate::jobs::World;
-use crate::support::{Answer, Client, Desk};
+use crate::support::receiver::always;
+use crate::support::{Answer, App, Client, Desk, Receiver, Reply};
 
 fn news(sequence: i32, text: &str) -> NewEvent {
     NewEvent { sequence, event_type: "analysis.progress".into(), payload: RawJson::object(text).unwrap() }
@@ -241,4 +242,29 @@ async fn anothers_event_is_no_place_to_start() {
     }
     assert_eq!(ask(&partner, "?limit=1&limit=2").await.status, 422);
     assert_eq!(partner.post("/events").send().await.status, 405);
+}
+
+/// Why a job failed is told alike in what is sent, in what the dashboard shows of it, and in the feed.
+#[actix_web::test]
+async fn a_failed_job_is_told_with_its_error() {
+    let app = App::with_local_webhooks(&[]);
+    let receiver = Receiver::start(always(Reply::Status(200)));
+    let scene = app.make().org().requests_per_minute(PLENTY).credits(1).key().webhook(&receiver.url());
+    let (partner, worker, org) = (app.partner(scene.a_key()), app.worker(), scene.here().id);
+    assert_eq!(order(&partner).send().await.status, 202);
+    let job = worker.post("/worker/v1/claim").json(&json!({"kinds": ["analysis"], "wait_s": 0})).send().await.json()["job"].clone();
+    let why = json!({"code": "unreadable_video", "message": "Frame 7 of “lift.mp4” is \"broken\"."});
+    let report = json!({"lease": job["lease"], "code": why["code"], "message": why["message"]});
+    assert_eq!(worker.post(&format!("/worker/v1/jobs/{}/fail", job["id"].as_str().unwrap())).json(&report).send().await.status, 200);
+    receiver.wait_for("two events", Duration::from_secs(30), |log| log.accepted.len() == 2).await;
+    let (id, sent) = receiver.look(|log| (log.requests[1].id.clone(), String::from_utf8(log.requests[1].body.to_vec()).unwrap()));
+    let body: Value = serde_json::from_str(&sent).unwrap();
+    assert_eq!((&body["event_type"], &body["status"], &body["error"]), (&json!("analysis.failed"), &json!("failed"), &why));
+    let shown = list::history(&mut app.database().conn(), org, EventId::parse(&id).unwrap()).unwrap();
+    assert_eq!(shown.payload.as_str(), sent);
+    let feed = ask(&partner, "").await;
+    let events = feed.json()["events"].as_array().unwrap().clone();
+    assert_eq!((&events[1]["id"], &events[1]["payload"]["error"]), (&json!(id), &why));
+    assert!(feed.text().contains(&format!("\"payload\":{sent}")), "{}", feed.text());
+    assert!(events[0]["payload"].get("error").is_none() && events[0]["payload"]["event_type"] == "analysis.started");
 }

@@ -1,6 +1,7 @@
 //! PostgreSQL goes away in mid-load and comes back: everybody is told in time, and all is well again within a second.
 
 use std::cell::{Cell, RefCell};
+use std::fs::File;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -56,9 +57,14 @@ impl Ground {
         block(move || Cluster::open(&data).unwrap()).await.unwrap()
     }
 
-    fn kill(&self) {
+    /// kill -9 of the parent, and the end of its children: they see for themselves that it has gone, which on a busy machine takes
+    /// them a moment, and until then they answer whoever is connected.
+    async fn kill(&self) {
         let pid = std::fs::read_to_string(self.0.join("data/postgres/postmaster.pid")).unwrap();
         assert!(Command::new("kill").args(["-9", pid.lines().next().unwrap()]).status().unwrap().success());
+        // Every process of the server holds this lock.
+        let lock = self.0.join("data/postgres.server.lock");
+        until(|| File::open(&lock).unwrap().try_lock_shared().is_ok()).await;
     }
 }
 
@@ -132,7 +138,7 @@ async fn outage(how: How) {
                 None
             }
             How::Killed => {
-                ground.kill();
+                ground.kill().await;
                 Some(cluster)
             }
         };
@@ -141,7 +147,11 @@ async fn outage(how: How) {
         sleep(AWAY.saturating_sub(gone_at.elapsed())).await;
         let cluster = match cluster {
             None => ground.open().await,
-            Some(cluster) => block(move || cluster.ensure_running().map(|_| cluster).unwrap()).await.unwrap(),
+            Some(cluster) => {
+                let (started, cluster) = block(move || (cluster.ensure_running().unwrap(), cluster)).await.unwrap();
+                assert!(started, "what was killed runs");
+                cluster
+            }
         };
         let back_at = Instant::now();
         let well_at = back_at + Duration::from_secs(1);

@@ -26,4 +26,4 @@ pub use desk::Desk;
 pub use make::{Key, Make, Org, User, key_text};
 pub use receiver::{Receiver, Reply};
 pub use server::Server;
-pub use webhooks::{NewDelivery, Try};
+pub use webhooks::{NewDelivery, Try, backlog};

@@ -1,9 +1,9 @@
 //! Webhooks and deliveries, put straight into the database.
 
 use diesel::sql_types::{Integer, Nullable, SmallInt, Text, Timestamptz, Uuid as SqlUuid};
-use diesel::{RunQueryDsl, sql_query};
+use diesel::{PgConnection, RunQueryDsl, sql_query};
 use latchkey::actor::Actor;
-use latchkey::ids::{EventId, JobId};
+use latchkey::ids::{EventId, JobId, OrgId};
 use latchkey::sealed::{Keyring, SecretKey};
 use latchkey::{clock, webhooks};
 use time::{Duration, OffsetDateTime};
@@ -53,6 +53,26 @@ impl Default for NewDelivery {
             answer: ("HTTP/1.1 200 OK\ncontent-type: application/json".into(), r#"{"received":true}"#.into()),
         }
     }
+}
+
+/// So many pending deliveries of an organization, each in a lane of its own, due now. Nobody is told.
+pub fn backlog(conn: &mut PgConnection, organization: OrgId, count: i32) {
+    sql_query(
+        r#"WITH new AS (SELECT gen_random_uuid() AS id FROM generate_series(1, $2)),
+        written AS (
+            INSERT INTO events (organization_id, sequence, id, event_type, payload, created_at)
+            SELECT $1, 1, id, 'analysis.started', '{"event_type":"analysis.started","sequence":1}', now() FROM new
+        ),
+        queued AS (
+            INSERT INTO deliveries (organization_id, event_id, lane, sequence, event_type, state, attempts, failures)
+            SELECT $1, id, id, 1, 'analysis.started', 'pending', 0, 0 FROM new
+        )
+        INSERT INTO delivery_lanes (organization_id, id, due_at) SELECT $1, id, now() FROM new"#,
+    )
+    .bind::<SqlUuid, _>(organization)
+    .bind::<Integer, _>(count)
+    .execute(conn)
+    .unwrap();
 }
 
 impl Make {

@@ -6,7 +6,7 @@ use super::{PATIENCE, Stage};
 use crate::support::receiver::{Receiver, Reply, always, chaos};
 
 /// In about a third of all cases it isn't accepted; as often in a row as there are tries, that is as good as never.
-const WHATEVER: &[(u32, Reply)] = &[
+pub(super) const WHATEVER: &[(u32, Reply)] = &[
     (130, Reply::Status(200)),
     (20, Reply::Status(204)),
     (10, Reply::After(Duration::from_millis(100), 200)),
@@ -37,9 +37,7 @@ async fn every_event_of_a_thousand_jobs_arrives_in_order_whatever_the_receiver_d
     stage.until_sent(&[&tenants[0], &tenants[2]]).await;
     let tally = stage.assert_all_arrived(&tenants[0], wild);
     assert!(tally.events >= 8 * JOBS && tally.requests > tally.events - tally.overtaken, "{tally:?}");
-    for (_, reply) in WHATEVER {
-        assert!(wild.look(|log| log.requests.iter().any(|request| request.reply.as_ref() == Some(reply))), "no {reply:?} was tried");
-    }
+    assert_all_tried(wild);
     // What works is sent once; what doesn't is still tried.
     let tally = stage.assert_all_arrived(&tenants[2], healthy);
     assert_eq!((tally.requests, tally.overtaken), (tally.events, 0));
@@ -47,6 +45,12 @@ async fn every_event_of_a_thousand_jobs_arrives_in_order_whatever_the_receiver_d
         log.assert_proper();
         assert!(log.accepted.is_empty() && log.requests.len() >= 2);
     });
+}
+
+pub(super) fn assert_all_tried(receiver: &Receiver) {
+    for (_, reply) in WHATEVER {
+        assert!(receiver.look(|log| log.requests.iter().any(|request| request.reply.as_ref() == Some(reply))), "no {reply:?} was tried");
+    }
 }
 
 const SAMPLES: usize = 60;

@@ -1,5 +1,6 @@
 //! Webhooks as their receivers notice them: real servers send, [`Receiver`]s take it or not, and remember.
 
+mod backlog;
 mod chaos;
 mod instances;
 mod kills;

@@ -1,22 +1,25 @@
 //! The way of an event to its webhook, without the sending: what is claimed, what is recorded, what comes next.
 
+mod changes;
 mod edges;
+mod growth;
 mod lanes;
 mod races;
 
 use std::time::Duration;
 
 use diesel::sql_types::{Integer, Nullable, Text, Uuid as SqlUuid};
-use diesel::{QueryableByName, RunQueryDsl, sql_query};
+use diesel::{Connection, PgConnection, QueryableByName, RunQueryDsl, sql_query};
 use latchkey::actor::Actor;
 use latchkey::batch::Decide;
-use latchkey::clock;
 use latchkey::courier::{Answer, Attempt, Failure, FailureClass, Laps};
+use latchkey::error::Error;
 use latchkey::ids::{JobId, OrgId};
 use latchkey::raw_json::RawJson;
 use latchkey::sealed::{Keyring, SecretKey};
 use latchkey::webhooks::retry::Verdict;
 use latchkey::webhooks::{self, Claim, Claimed, NewEvent, Outcome, Record, Want};
+use latchkey::{clock, jobs};
 use serde_json::Value;
 
 use crate::jobs::World;
@@ -62,6 +65,13 @@ impl Hooked {
 
     pub fn job(&mut self) -> JobId {
         self.world.queue(clock::now())
+    }
+
+    /// Many, for nothing.
+    pub fn jobs(&mut self, count: usize) -> Vec<JobId> {
+        let new: Vec<_> = (0..count).map(|_| jobs::NewJob { price: 0, ..self.world.a_job(clock::now()) }).collect();
+        jobs::insert_many(&mut self.world.conn, &new).unwrap();
+        new.into_iter().map(|job| job.id).collect()
     }
 
     /// Publishes the next events of a job, of these words, in one transaction.
@@ -121,6 +131,16 @@ pub fn events(first: i32, words: &[&str]) -> Vec<NewEvent> {
         NewEvent { sequence, event_type: format!("analysis.{word}"), payload }
     };
     words.iter().enumerate().map(event).collect()
+}
+
+/// Publishes as the changes do that are told: within a transaction that goes on for a moment.
+pub fn publish_within(conn: &mut PgConnection, organization: OrgId, job: Option<JobId>, events: Vec<NewEvent>, moment: Duration) {
+    let published = conn.transaction(|conn| {
+        webhooks::publish(conn, clock::now(), organization, job, true, events)?;
+        std::thread::sleep(moment);
+        Ok::<_, Error>(())
+    });
+    published.unwrap();
 }
 
 pub fn outcome(claimed: &Claimed, status: Option<u16>, verdict: Verdict) -> Outcome {

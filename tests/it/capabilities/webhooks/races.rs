@@ -1,24 +1,28 @@
 use std::collections::HashMap;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
-use diesel::{Connection, PgConnection, QueryableByName, RunQueryDsl, sql_query};
+use diesel::{Connection, PgConnection, RunQueryDsl, sql_query};
+use latchkey::actor::Actor;
 use latchkey::batch::Decide;
 use latchkey::clock;
 use latchkey::ids::{EventId, JobId};
 use latchkey::webhooks::retry::Verdict;
 use latchkey::webhooks::{self, Claim, Record, Want};
 
-use super::{Hooked, events, outcome, sequence};
+use super::{Hooked, events, keyring, outcome, publish_within, sequence};
+use crate::support::number;
 
 /// Publishers add to lanes at the very moment in which senders take the last of them: nothing is left behind, nothing goes twice.
 #[test]
 fn what_is_published_while_its_lane_ends_is_not_left_behind() {
-    const JOBS: usize = 6;
-    const EACH: i32 = 60;
+    const PUBLISHERS: usize = 3;
+    const JOBS: usize = 20;
+    const EACH: i32 = 4;
     let mut hooked = Hooked::new();
     let organization = hooked.world.organization;
-    let jobs: Vec<_> = (0..JOBS).map(|_| hooked.job()).collect();
+    let jobs = hooked.jobs(PUBLISHERS * JOBS);
     let told: Mutex<HashMap<uuid::Uuid, Vec<(i64, EventId)>>> = Mutex::default();
     let published = AtomicBool::new(false);
     std::thread::scope(|scope| {
@@ -27,7 +31,7 @@ fn what_is_published_while_its_lane_ends_is_not_left_behind() {
             scope.spawn(move || {
                 loop {
                     let last = published.load(Ordering::SeqCst);
-                    let claimed = Claim::default().decide(&mut conn, &[Want { free: 3, busy: Vec::new(), of: None }]).unwrap().remove(0);
+                    let claimed = Claim::default().decide(&mut conn, &[Want { free: 30, busy: Vec::new(), of: None }]).unwrap().remove(0);
                     if claimed.is_empty() && last {
                         break;
                     }
@@ -45,13 +49,16 @@ fn what_is_published_while_its_lane_ends_is_not_left_behind() {
             });
         }
         let publishers: Vec<_> = jobs
-            .iter()
-            .map(|job| {
+            .chunks(JOBS)
+            .map(|jobs| {
                 let mut conn = hooked.world.database.conn();
                 scope.spawn(move || {
-                    for sequence in 1..=EACH {
-                        webhooks::publish(&mut conn, clock::now(), organization, Some(*job), true, events(sequence, &["progress"]))
-                            .unwrap();
+                    for (place, job) in jobs.iter().enumerate() {
+                        for sequence in 1..=EACH {
+                            // A job's last is what nothing that comes later would take along.
+                            let moment = Duration::from_millis(if sequence == EACH { 2 * place as u64 } else { 1 });
+                            publish_within(&mut conn, organization, Some(*job), events(sequence, &["progress"]), moment);
+                        }
                     }
                 })
             })
@@ -86,10 +93,10 @@ fn nothing_is_queued_for_a_webhook_that_is_being_removed() {
         }
         let mut conn = hooked.world.database.conn();
         scope.spawn(move || {
-            let (actor, url) = (latchkey::actor::Actor::command_line(), "https://hooks.motion.example/in".parse().unwrap());
+            let (actor, url) = (Actor::command_line(), "https://hooks.motion.example/in".parse().unwrap());
             for _ in 0..20 {
                 webhooks::remove(&mut conn, &actor, clock::now(), organization).unwrap();
-                webhooks::save(&mut conn, &actor, clock::now(), organization, &super::keyring(), &url, None).unwrap();
+                webhooks::save(&mut conn, &actor, clock::now(), organization, &keyring(), &url, None).unwrap();
             }
             webhooks::remove(&mut conn, &actor, clock::now(), organization).unwrap();
         });
@@ -98,33 +105,25 @@ fn nothing_is_queued_for_a_webhook_that_is_being_removed() {
     assert!(hooked.count("deliveries WHERE state = 'gave_up'") > 0, "some were queued in between");
 }
 
-/// Publishes event 2 of a job, and commits only when `meanwhile`, on another connection, is done or waits for a lock.
+const WAITING: &str = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+
+/// Publishes event 2 of a job, and commits only when `meanwhile`, on another connection, waits for a lock.
 fn while_publishing<T: Send>(hooked: &mut Hooked, job: JobId, meanwhile: impl FnOnce(&mut PgConnection) -> T + Send) -> T {
     let (organization, mut other, mut watcher) = (hooked.world.organization, hooked.world.database.conn(), hooked.world.database.conn());
     let conn = &mut hooked.world.conn;
     std::thread::scope(|scope| {
-        let (thread, watched) = conn
+        let (thread, waited) = conn
             .transaction(|conn| {
                 webhooks::publish(conn, clock::now(), organization, Some(job), true, events(2, &["completed"])).unwrap();
                 let thread = scope.spawn(move || meanwhile(&mut other));
-                let waiting =
-                    "SELECT count(*)::int AS n FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
-                let mut looks = 0;
-                while !thread.is_finished() && sql_query(waiting).get_result::<Waiting>(&mut watcher).unwrap().n == 0 {
-                    looks += 1;
-                }
-                Ok::<_, diesel::result::Error>((thread, looks))
+                while !thread.is_finished() && number(&mut watcher, WAITING) == 0 {}
+                let waited = !thread.is_finished();
+                Ok::<_, diesel::result::Error>((thread, waited))
             })
             .unwrap();
-        assert!(watched < 1_000_000);
+        assert!(waited, "it did not wait for the publisher");
         thread.join().unwrap()
     })
-}
-
-#[derive(QueryableByName)]
-struct Waiting {
-    #[diesel(sql_type = diesel::sql_types::Integer)]
-    n: i32,
 }
 
 #[test]
@@ -143,8 +142,37 @@ fn who_removes_a_webhook_waits_for_who_publishes_to_it() {
     let mut hooked = Hooked::new();
     let (job, organization) = (hooked.job(), hooked.world.organization);
     while_publishing(&mut hooked, job, |conn| {
-        webhooks::remove(conn, &latchkey::actor::Actor::command_line(), clock::now(), organization).unwrap();
+        webhooks::remove(conn, &Actor::command_line(), clock::now(), organization).unwrap();
     });
     assert_eq!(hooked.states(job), ["gave_up"]);
     assert_eq!(hooked.count("delivery_lanes"), 0);
+}
+
+/// Who lets all lanes go on has locked all that there are: one that came after that would be changed without its lock.
+#[test]
+fn who_publishes_into_a_new_lane_waits_for_who_lets_all_lanes_go_on() {
+    let mut hooked = Hooked::new();
+    let (old, new, organization) = (hooked.job(), hooked.job(), hooked.world.organization);
+    hooked.publish(old, 1, &["started"]);
+    let [mut editor, mut publisher, mut watcher] = [(); 3].map(|()| hooked.world.database.conn());
+    std::thread::scope(|scope| {
+        let threads = hooked.world.conn.transaction(|conn| {
+            sql_query("SELECT FROM delivery_lanes FOR UPDATE").execute(conn)?;
+            let editing = scope.spawn(move || {
+                let url = "https://other.motion.example/in".parse().unwrap();
+                webhooks::save(&mut editor, &Actor::command_line(), clock::now(), organization, &keyring(), &url, None).unwrap();
+            });
+            while number(&mut watcher, WAITING) < 1 {}
+            let publishing = scope.spawn(move || {
+                webhooks::publish(&mut publisher, clock::now(), organization, Some(new), true, events(1, &["started"])).unwrap();
+            });
+            while !publishing.is_finished() && number(&mut watcher, WAITING) < 2 {}
+            let waited = !publishing.is_finished();
+            Ok::<_, diesel::result::Error>(([editing, publishing], waited))
+        });
+        let (threads, waited) = threads.unwrap();
+        threads.into_iter().for_each(|thread| thread.join().unwrap());
+        assert!(waited, "it did not wait for the editor");
+    });
+    assert_eq!(hooked.claim().len(), 2);
 }
