@@ -147,32 +147,3 @@ fn who_removes_a_webhook_waits_for_who_publishes_to_it() {
     assert_eq!(hooked.states(job), ["gave_up"]);
     assert_eq!(hooked.count("delivery_lanes"), 0);
 }
-
-/// Who lets all lanes go on has locked all that there are: one that came after that would be changed without its lock.
-#[test]
-fn who_publishes_into_a_new_lane_waits_for_who_lets_all_lanes_go_on() {
-    let mut hooked = Hooked::new();
-    let (old, new, organization) = (hooked.job(), hooked.job(), hooked.world.organization);
-    hooked.publish(old, 1, &["started"]);
-    let [mut editor, mut publisher, mut watcher] = [(); 3].map(|()| hooked.world.database.conn());
-    std::thread::scope(|scope| {
-        let threads = hooked.world.conn.transaction(|conn| {
-            sql_query("SELECT FROM delivery_lanes FOR UPDATE").execute(conn)?;
-            let editing = scope.spawn(move || {
-                let url = "https://other.motion.example/in".parse().unwrap();
-                webhooks::save(&mut editor, &Actor::command_line(), clock::now(), organization, &keyring(), &url, None).unwrap();
-            });
-            while number(&mut watcher, WAITING) < 1 {}
-            let publishing = scope.spawn(move || {
-                webhooks::publish(&mut publisher, clock::now(), organization, Some(new), true, events(1, &["started"])).unwrap();
-            });
-            while !publishing.is_finished() && number(&mut watcher, WAITING) < 2 {}
-            let waited = !publishing.is_finished();
-            Ok::<_, diesel::result::Error>(([editing, publishing], waited))
-        });
-        let (threads, waited) = threads.unwrap();
-        threads.into_iter().for_each(|thread| thread.join().unwrap());
-        assert!(waited, "it did not wait for the editor");
-    });
-    assert_eq!(hooked.claim().len(), 2);
-}
