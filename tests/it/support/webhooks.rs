@@ -76,6 +76,13 @@ impl Make {
         self
     }
 
+    /// Its secrets don't open any more, as when the secret key is lost.
+    pub fn break_secrets(&mut self) {
+        let org = self.here().id;
+        let breaks = "UPDATE webhook_secrets SET sealed = sealed || '\\x00' WHERE organization_id = $1";
+        sql_query(breaks).bind::<SqlUuid, _>(org).execute(&mut self.conn).unwrap();
+    }
+
     /// A delivery of the organization made last, with its event, its attempts, its lane and its figures.
     pub fn delivery(&mut self, new: NewDelivery) -> EventId {
         let (org, event) = (self.here().id, EventId::new(new.at));

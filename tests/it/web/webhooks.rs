@@ -218,9 +218,8 @@ async fn a_secret_that_can_not_be_opened_is_told_and_replaced() {
     let mut make = app.make().org().admin().webhook(URL);
     let event = make.delivery(NewDelivery { state: "pending", tries: Vec::new(), ..NewDelivery::default() });
     let mut conn = app.database().conn();
-    for breaks in ["webhook_secrets SET sealed = sealed || '\\x00'", "delivery_lanes SET claim = gen_random_uuid()"] {
-        sql_query(format!("UPDATE {breaks}")).execute(&mut conn).unwrap();
-    }
+    make.break_secrets();
+    sql_query("UPDATE delivery_lanes SET claim = gen_random_uuid()").execute(&mut conn).unwrap();
     let browser = app.browser(make.an_admin()).await;
     let page = browser.get(&path(&make, &format!("webhooks?open={event}"))).send().await;
     for words in [
@@ -249,12 +248,12 @@ async fn the_reference_says_what_becomes_of_a_failure() {
     let make = app.make().org().admin();
     let page = tab(&app.browser(make.an_admin()).await, &make).await;
     for words in [
-        "Tried again after 5 s, 5 min, 30 min, 2 h, 5 h, 10 h and 10 h, each up to 10% longer. After 8 tries it is given up",
-        "<code>Retry-After</code>",
-        "<dt>410, or five days of failures alone</dt><dd>Switches the webhook off.</dd>",
-        "Events wait, for seven days.",
+        "Tried again after 5 s, 5 min, 30 min, 2 h, 5 h, 10 h and 10 h, each up to 10% longer. After 8 tries it is given up; Resend starts over. Redirects are not followed.",
+        "<dt>With <code>Retry-After</code></dt>",
+        "<dt>410 Gone</dt><dd>Switches the webhook off, as five days of nothing but failures do.</dd>",
+        "Events wait, for seven days; then they are given up.",
         "external_reference",
-        "code and message, when it failed",
+        "code and message of a failure",
     ] {
         assert!(main_of(&page).contains(words), "{words}");
     }
