@@ -1,5 +1,7 @@
 //! The tab Webhooks: the webhook itself. Its deliveries are in `deliveries`.
 
+use std::sync::mpsc::channel;
+
 use diesel::{RunQueryDsl, sql_query};
 
 use super::{hidden, main_of, part, path};
@@ -193,6 +195,22 @@ async fn the_form_of_a_first_webhook_sent_twice_says_what_became_of_the_secret()
     }
     assert!(tab(&browser, &make).await.text().contains(&format!("<code>{URL}</code>")), "nothing was changed");
     assert!(!browser.get(&path(&make, "webhooks/edit")).send().await.text().contains("name=\"first\""));
+}
+
+#[actix_web::test]
+async fn of_two_clicks_at_once_one_answer_has_the_secret_and_the_other_says_so() {
+    let app = App::start();
+    let make = app.make().org().admin();
+    let browser = app.browser(make.an_admin()).await;
+    let (give, word) = channel();
+    // Both find no webhook, and both wait to save one.
+    app.make().hold_saving(2, word);
+    give.send(()).unwrap();
+    let send = || browser.post(&path(&make, "webhooks")).form(&[("url", URL), ("first", "1")]).send();
+    let (one, other) = tokio::join!(send(), send());
+    let (saved, told) = if one.status == 200 { (one, other) } else { (other, one) };
+    shown_secret(&saved);
+    assert!(told.status == 409 && told.text().contains("<b>The webhook is saved already.</b>"), "{} {}", told.status, main_of(&told));
 }
 
 #[actix_web::test]
