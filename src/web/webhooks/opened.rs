@@ -70,11 +70,16 @@ impl Shown<'_> {
             1 => ", after one attempt".into(),
             n => format!(", after {} attempts", grouped(n)),
         };
+        // As the time after it is written: of today without its day.
+        let ended = |how: &str| {
+            let is_today = delivery.finished_at.is_some_and(|end| end.date() == self.now.date());
+            format!("{how} {} ", if is_today { "at" } else { "on" })
+        };
         let (sentence, time, rest) = match (delivery.state, delivery.turn) {
-            (State::Delivered, _) => ("delivered on ".to_owned(), delivery.finished_at, format!("{tries}.")),
-            (State::GaveUp, _) => ("given up on ".to_owned(), delivery.finished_at, format!("{tries}{}", self.why_given_up(delivery))),
+            (State::Delivered, _) => (ended("delivered"), delivery.finished_at, format!("{tries}.")),
+            (State::GaveUp, _) => (ended("given up"), delivery.finished_at, format!("{tries}{}", self.why_given_up(delivery))),
             (State::Overtaken, _) => {
-                ("dropped on ".to_owned(), delivery.finished_at, ": it waited, and newer progress was there to be sent.".into())
+                (ended("dropped"), delivery.finished_at, ": it waited, and newer progress was there to be sent.".into())
             }
             (State::Pending, Some(turn)) if turn.head < delivery.sequence => {
                 (format!("leaves when #{} of the same job is delivered or given up.", turn.head), None, String::new())

@@ -280,6 +280,7 @@ async fn a_row_says_why_it_was_given_up() {
         let row = part(&browser, &path(&make, &format!("webhooks?open={event}"))).await;
         assert!(row.text().contains(words), "{words}: {}", row.text());
     };
+    says(tried, "given up at <b><time").await;
     says(tried, ", after 8 attempts: that was the last try.").await;
     says(removed, ", after 2 attempts: the webhook was removed.").await;
     says(off, "</b>: the webhook was removed, or had been off for seven days.").await;
