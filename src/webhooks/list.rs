@@ -331,6 +331,27 @@ pub struct History {
     pub attempts: Vec<AttemptRow>,
 }
 
+/// The attempts of those that are open. One that is not on the page gets its place on it: it stays there while it is read, though
+/// it may not be what the page looks for any more. What the organization has no such delivery of is passed over.
+///
+/// # Errors
+/// Those of the database.
+pub fn open(conn: &mut PgConnection, organization: OrgId, page: &mut Page, open: &[EventId]) -> Result<Vec<(EventId, History)>> {
+    let mut histories = Vec::new();
+    for &event in open {
+        if page.deliveries.iter().all(|delivery| delivery.event != event) {
+            match one(conn, organization, event) {
+                Ok(delivery) => page.deliveries.push(delivery),
+                Err(Error::NotFound) => continue,
+                Err(other) => return Err(other),
+            }
+        }
+        histories.push((event, history(conn, organization, event)?));
+    }
+    page.deliveries.sort_by_key(|delivery| std::cmp::Reverse(delivery.event));
+    Ok(histories)
+}
+
 /// The attempts of one delivery.
 ///
 /// # Errors

@@ -177,19 +177,7 @@ impl Index {
         let read = move |conn: &mut _| {
             let standing = crate::webhooks::standing(conn, organization, now, &keyring)?;
             let mut page = list::page(conn, organization, &filter, cursor, PAGE)?;
-            let mut histories = Vec::new();
-            for event in open {
-                // What is open stays in its place while it is read, also when it is not what was looked for any more.
-                if page.deliveries.iter().all(|delivery| delivery.event != event) {
-                    match list::one(conn, organization, event) {
-                        Ok(delivery) => page.deliveries.push(delivery),
-                        Err(Error::NotFound) => continue,
-                        Err(other) => return Err(other),
-                    }
-                }
-                histories.push((event, list::history(conn, organization, event)?));
-            }
-            page.deliveries.sort_by_key(|delivery| std::cmp::Reverse(delivery.event));
+            let histories = list::open(conn, organization, &mut page, &open)?;
             Ok((standing, page, histories))
         };
         let (standing, page, mut histories) = member.site.db.run(read).await?;
