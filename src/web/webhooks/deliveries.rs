@@ -131,19 +131,28 @@ pub async fn replay_failed(member: Member, fields: Option<Form<Fields>>) -> Answ
         // Who may not is told so before what is wrong with the form.
         actor.require(organization, Permission::ManageWebhook)?;
         let Form(fields) = fields.ok_or_else(|| Error::field("since", "Choose since when."))?;
-        resend::resend_failed_since(conn, &actor, now, organization, fields.since(now)?)
+        let count = resend::resend_failed_since(conn, &actor, now, organization, fields.since(now)?)?;
+        Ok((count, webhooks::read(conn, organization, now)?.is_some_and(|webhook| webhook.is_enabled())))
     };
     let sent = member.site.db.run(run).await;
     member.site.news.ring();
-    let flash = match sent {
-        Ok(0) => Flash { tone: crate::web::Tone::Info, ..Flash::ok("Nothing to send again.", "No delivery was given up since then.") },
-        Ok(1) => Flash::ok("1 delivery is sent again.", "It keeps its id, and its place in the list: by the time of its event."),
-        Ok(count) => {
-            let next = "They keep their ids, and their places in the list: by the time of the event. Choose Waiting or Retrying for those still \
-                under way, Gave up for those that fail again.";
-            Flash::ok(format!("{} deliveries are sent again.", grouped(count)), next)
+    match sent {
+        Ok((count, is_on)) => Ok(see_other_with(&member.frame.path("webhooks"), resent(count, is_on))),
+        Err(error) => refused(member, "Nothing was sent again.", error).await,
+    }
+}
+
+fn resent(count: i64, is_on: bool) -> Flash {
+    let result = match count {
+        0 => {
+            let nothing = Flash::ok("Nothing to send again.", "No delivery was given up since then.");
+            return Flash { tone: crate::web::Tone::Info, ..nothing };
         }
-        Err(error) => return refused(member, "Nothing was sent again.", error).await,
+        1 => "1 delivery is sent again.".into(),
+        n => format!("{} deliveries are sent again.", grouped(n)),
     };
-    Ok(see_other_with(&member.frame.path("webhooks"), flash))
+    let wait = if is_on { "" } else { "Nothing leaves until the webhook is switched on. " };
+    let next = "Each keeps its id, and its place in the list: by the time of its event. Choose Waiting or Retrying for those still under \
+        way, Gave up for those that fail again.";
+    Flash::ok(result, format!("{wait}{next}"))
 }
