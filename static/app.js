@@ -87,7 +87,7 @@
     if (!byItself(ctx)) closeMenus(); tellTime();
     if (ctx.select === '#main') { // the page changed under the reader: say so
       opener = null; dialog.close();
-      ($('#new-key') ?? $('#flash') ?? $('#main'))?.focus();
+      ($('#new-key') ?? $('#main [aria-invalid]') ?? $('#flash') ?? $('#main'))?.focus();
       if (kept && !$(once)) $('#main').prepend(kept);
     } else if (!dialog.open && dialog.childElementCount) {
       opener = ctx.sourceElement.closest('details')?.querySelector('summary') ?? $('button', ctx.sourceElement) ?? ctx.sourceElement;

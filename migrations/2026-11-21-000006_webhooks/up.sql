@@ -77,6 +77,7 @@ CREATE TABLE deliveries (
 CREATE INDEX deliveries_pending_idx ON deliveries (lane, sequence) WHERE state = 'pending';
 -- What needs a look; nearly all others are delivered.
 CREATE INDEX deliveries_state_idx ON deliveries (organization_id, state, event_id) WHERE state <> 'delivered';
+CREATE INDEX deliveries_gave_up_idx ON deliveries (organization_id, finished_at) WHERE state = 'gave_up';
 CREATE INDEX deliveries_event_type_idx ON deliveries (organization_id, event_type, event_id);
 
 -- One row a lane that has something pending: the unit that is claimed. Its key is the id alone, and statements that look for

@@ -149,7 +149,7 @@ async fn person(request: &HttpRequest, slug: Option<String>) -> Result<Person, W
     let look = move |conn: &mut _| {
         let visit = accounts::visit(conn, id, opened.as_deref())?;
         let managed = visit.organizations.iter().find(|(one, role)| Some(&one.slug) == opened.as_ref() && *role == Role::Admin);
-        let stopped = managed.map(|(organization, _)| webhooks::list::stopped(conn, organization.id)).transpose()?.flatten();
+        let stopped = managed.map(|(organization, _)| webhooks::stopped(conn, organization.id)).transpose()?.flatten();
         Ok((visit, stopped.map(|(since, _)| since)))
     };
     let (visit, webhook_stopped) = site.db.run(look).await?;

@@ -27,20 +27,47 @@ const CURE: &str = "Use one that the internet can reach.";
 pub struct Refused {
     /// The address.
     pub address: IpAddr,
-    /// What it is, with its article.
-    what: String,
+    what: What,
 }
 
 impl Refused {
-    /// The sentence about a name that leads there.
+    /// The sentence about a name that leads there. Which address it is remains untold: whoever may write a URL must not be able
+    /// to ask this server what names mean inside its network.
     pub fn behind(&self, name: &str) -> String {
-        format!("{name} leads to {}, {}. {CURE}", self.address, self.what)
+        match &self.what {
+            What::Plain(what) => format!("{name} leads to {what}. {CURE}"),
+            What::Carrying { form, inside, .. } => {
+                let inside = inside.unwrap_or("a public address");
+                format!("{name} leads to an IPv6 address that carries an IPv4 one ({form}): {inside}. {CURE}")
+            }
+        }
     }
+}
+
+/// What an address is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum What {
+    /// With its article.
+    Plain(&'static str),
+    /// An IPv6 address with an IPv4 one in it.
+    Carrying {
+        form: &'static str,
+        inner: Ipv4Addr,
+        /// What the inner one is, with its article, where it is not public.
+        inside: Option<&'static str>,
+    },
 }
 
 impl fmt::Display for Refused {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} is {}. {CURE}", self.address, self.what)
+        let address = self.address;
+        match &self.what {
+            What::Plain(what) => write!(f, "{address} is {what}. {CURE}"),
+            What::Carrying { form, inner, inside: Some(inside) } => {
+                write!(f, "{address} carries {inner} ({form}), {inside}. {CURE}")
+            }
+            What::Carrying { form, inner, inside: None } => write!(f, "{address} carries {inner} ({form}). {CURE}"),
+        }
     }
 }
 
@@ -108,7 +135,7 @@ const fn v6([a, b, c, d, e, f, g, h]: [u16; 8], length: u8) -> Ipv6Net {
 /// What the address is, in a sentence with the cure.
 pub fn check_address(address: IpAddr, rules: &WebhookRules) -> Result<(), Refused> {
     let known = match address {
-        IpAddr::V4(address) => range(address).map(|(tier, what)| (tier, what.to_owned())),
+        IpAddr::V4(address) => range(address).map(|(tier, what)| (tier, What::Plain(what))),
         IpAddr::V6(address) => range_v6(address),
     };
     let Some((tier, what)) = known else { return Ok(()) };
@@ -120,13 +147,13 @@ fn range(address: Ipv4Addr) -> Option<(Tier, &'static str)> {
     V4.iter().find(|(net, ..)| net.contains(&address)).map(|(_, tier, what)| (*tier, *what))
 }
 
-fn range_v6(address: Ipv6Addr) -> Option<(Tier, String)> {
+fn range_v6(address: Ipv6Addr) -> Option<(Tier, What)> {
     if let Some((form, inner)) = carried(address) {
-        let inside = range(inner).map(|(_, what)| format!(", {what}")).unwrap_or_default();
-        return Some((Never, format!("the {form} form of {inner}{inside}")));
+        let inside = range(inner).map(|(_, what)| what);
+        return Some((Never, What::Carrying { form, inner, inside }));
     }
-    let reserved = || (!GLOBAL_UNICAST.contains(&address)).then(|| (Never, "a reserved address".to_owned()));
-    V6.iter().find(|(net, ..)| net.contains(&address)).map(|(_, tier, what)| (*tier, (*what).to_owned())).or_else(reserved)
+    let reserved = || (!GLOBAL_UNICAST.contains(&address)).then_some((Never, What::Plain("a reserved address")));
+    V6.iter().find(|(net, ..)| net.contains(&address)).map(|(_, tier, what)| (*tier, What::Plain(what))).or_else(reserved)
 }
 
 /// The IPv4 address inside an IPv6 one, and the name of the form.
@@ -141,7 +168,7 @@ fn carried(address: Ipv6Addr) -> Option<(&'static str, Ipv4Addr)> {
         // RFC 6052 and, of any length up to 96, RFC 8215: the last 32 bits are what is most often meant.
         [0x64, 0xff9b, 0, 0, 0, 0, ..] | [0x64, 0xff9b, 1, ..] => Some(("NAT64", pair(s[6], s[7]))),
         [0x2002, ..] => Some(("6to4", pair(s[1], s[2]))),
-        [0x2001, 0, ..] => Some(("Teredo", pair(!s[6], !s[7]))),
+        [0x2001, 0, ..] => Some(("Teredo tunnel", pair(!s[6], !s[7]))),
         _ => None,
     }
 }
@@ -242,10 +269,22 @@ mod tests {
         assert_eq!(said("10.0.4.17"), "10.0.4.17 is a private address. Use one that the internet can reach.");
         assert_eq!(
             said("::ffff:10.0.4.17"),
-            "::ffff:10.0.4.17 is the IPv4-mapped form of 10.0.4.17, a private address. Use one that the internet can reach."
+            "::ffff:10.0.4.17 carries 10.0.4.17 (IPv4-mapped), a private address. Use one that the internet can reach."
         );
-        assert!(said("2001:0:4136:e378:8000:63bf:3fff:fdd2").contains("the Teredo form of 192.0.2.45, an address for documentation"));
-        assert!(said("64:ff9b::8.8.8.8").contains("the NAT64 form of 8.8.8.8. "));
+        assert!(said("2001:0:4136:e378:8000:63bf:3fff:fdd2").contains("carries 192.0.2.45 (Teredo tunnel), an address for documentation."));
+        assert!(said("64:ff9b::8.8.8.8").ends_with("carries 8.8.8.8 (NAT64). Use one that the internet can reach."));
+    }
+
+    #[test]
+    fn of_a_name_the_sentence_tells_the_kind_and_not_the_address() {
+        let behind = |address: &str| check_address(address.parse().unwrap(), &WebhookRules::default()).unwrap_err().behind("db.corp");
+        assert_eq!(behind("10.0.4.17"), "db.corp leads to a private address. Use one that the internet can reach.");
+        assert_eq!(
+            behind("2001:0:4136:e378:8000:63bf:3fff:fdd2"),
+            "db.corp leads to an IPv6 address that carries an IPv4 one (Teredo tunnel): an address for documentation. \
+             Use one that the internet can reach."
+        );
+        assert!(behind("64:ff9b::8.8.8.8").contains("(NAT64): a public address. "));
     }
 
     #[test]

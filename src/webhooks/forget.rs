@@ -16,7 +16,7 @@ const KEPT: Duration = Duration::days(90);
 /// Figures by the minute, of which the last 24 hours are shown.
 const MINUTES_KEPT: Duration = Duration::days(2);
 /// How long deliveries wait for a webhook that is off.
-const PATIENCE: Duration = Duration::days(7);
+pub const PATIENCE: Duration = Duration::days(7);
 /// Rows of one piece: deliveries, events or minutes.
 const PIECE: i64 = 5_000;
 

@@ -1,24 +1,26 @@
-//! Deliveries as people look at them: pages of the list, one with its attempts, and what the endpoint's card says.
+//! Deliveries as people look at them: pages of the list, and one with its attempts.
 
 use std::collections::HashMap;
 
 use diesel::dsl::{min, sql};
-use diesel::pg::PgConnection;
+use diesel::pg::{Pg, PgConnection};
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Bool, Integer, Nullable, SmallInt, Timestamptz, Uuid as SqlUuid};
+use diesel::sql_types::Bool;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::settings::Off;
 use crate::error::{Error, Result};
 use crate::ids::{EventId, JobId, OrgId, uuid_time};
 use crate::raw_json::RawJson;
-use crate::schema::{deliveries, delivery_attempts, delivery_lanes, events, webhooks};
+use crate::schema::{deliveries, delivery_attempts, delivery_lanes, events};
 
 /// Attempts of one delivery that are shown; resent again and again it may have had more.
 const MOST_ATTEMPTS: i64 = 50;
-/// Waiting deliveries that are counted; past that nobody asks how many exactly.
-const MOST_COUNTED: i64 = 10_000;
+/// Deliveries that a page looks through for those that match, where no index knows which they are: a few at first, which are
+/// enough where many match. Where few do, the next page goes on from where this one ended.
+const LOOKED_THROUGH: [i64; 2] = [1_000, MOST_LOOKED];
+/// The most of them, for whoever says so to people.
+pub const MOST_LOOKED: i64 = 20_000;
 
 /// Where a delivery is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -109,7 +111,7 @@ struct Row {
 }
 
 /// What to look for; all of it must hold.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Filter {
     /// In this state.
     pub state: Option<State>,
@@ -117,6 +119,33 @@ pub struct Filter {
     pub is_retried: Option<bool>,
     /// Of this type.
     pub event_type: Option<String>,
+}
+
+impl Filter {
+    /// As much of it as one index knows.
+    fn indexed(&self) -> Self {
+        let state = self.state.filter(|state| *state != State::Delivered);
+        let event_type = if state.is_none() { self.event_type.clone() } else { None };
+        Self { state, is_retried: None, event_type }
+    }
+
+    fn query(&self, organization: OrgId) -> deliveries::BoxedQuery<'static, Pg> {
+        let mut query = deliveries::table.filter(deliveries::organization_id.eq(organization)).into_boxed();
+        if let Some(state) = self.state {
+            query = query.filter(deliveries::state.eq(state.as_str()));
+            if state != State::Delivered {
+                // Said as the index of what needs a look has it: of a bind PostgreSQL would not know.
+                query = query.filter(sql::<Bool>("deliveries.state <> 'delivered'"));
+            }
+        }
+        if let Some(retried) = self.is_retried {
+            query = if retried { query.filter(deliveries::failures.gt(0)) } else { query.filter(deliveries::failures.eq(0)) };
+        }
+        if let Some(event_type) = &self.event_type {
+            query = query.filter(deliveries::event_type.eq(event_type.clone()));
+        }
+        query
+    }
 }
 
 /// Where a page starts.
@@ -135,10 +164,12 @@ pub enum Cursor {
 pub struct Page {
     /// At most as many as asked for.
     pub deliveries: Vec<Delivery>,
-    /// Whether there are newer ones.
-    pub newer: bool,
-    /// Whether there are older ones.
-    pub older: bool,
+    /// Where newer ones begin: [`Cursor::After`] this one; none: there are none.
+    pub newer: Option<EventId>,
+    /// The same of older ones, [`Cursor::Before`] this one.
+    pub older: Option<EventId>,
+    /// Whether looking ended at [`MOST_LOOKED`] before the page was full: more may match, beyond.
+    pub is_cut: bool,
 }
 
 /// A page of the organization's deliveries.
@@ -146,47 +177,62 @@ pub struct Page {
 /// # Errors
 /// Those of the database.
 pub fn page(conn: &mut PgConnection, organization: OrgId, filter: &Filter, cursor: Option<Cursor>, limit: usize) -> Result<Page> {
-    let found = || {
-        let mut query = deliveries::table.filter(deliveries::organization_id.eq(organization)).into_boxed();
-        if let Some(state) = filter.state {
-            query = query.filter(deliveries::state.eq(state.as_str()));
-            if state != State::Delivered {
-                // Said as the index of what needs a look has it: of a bind PostgreSQL would not know.
-                query = query.filter(sql::<Bool>("deliveries.state <> 'delivered'"));
-            }
-        }
-        if let Some(retried) = filter.is_retried {
-            query = if retried { query.filter(deliveries::failures.gt(0)) } else { query.filter(deliveries::failures.eq(0)) };
-        }
-        if let Some(event_type) = &filter.event_type {
-            query = query.filter(deliveries::event_type.eq(event_type));
-        }
-        query
-    };
     // One more than asked tells whether there are more in that direction; the cursor's own row proves the other.
-    let query = match cursor {
-        None => found().order(deliveries::event_id.desc()),
-        Some(Cursor::Before(id)) => found().filter(deliveries::event_id.lt(id)).order(deliveries::event_id.desc()),
-        Some(Cursor::After(id)) => found().filter(deliveries::event_id.gt(id)).order(deliveries::event_id.asc()),
-        Some(Cursor::From(id)) => found().filter(deliveries::event_id.le(id)).order(deliveries::event_id.desc()),
-    };
-    let mut rows: Vec<Row> = query.select(Row::as_select()).limit(limit as i64 + 1).load(conn)?;
+    let (mut rows, edge) = look(conn, organization, filter, cursor, limit as i64 + 1)?;
     let more = rows.len() > limit;
     rows.truncate(limit);
-    let (newer, older) = match cursor {
-        None => (false, more),
-        Some(Cursor::Before(_)) => (true, more),
-        Some(Cursor::After(_)) => (more, true),
-        Some(Cursor::From(id)) => {
-            // In order, as by its index: a bare EXISTS is planned as a scan of the whole table that is bound to end soon.
-            let next = found().filter(deliveries::event_id.gt(id)).order(deliveries::event_id.asc());
-            (next.select(deliveries::event_id).first::<EventId>(conn).optional()?.is_some(), more)
-        }
-    };
-    if matches!(cursor, Some(Cursor::After(_))) {
+    let is_up = matches!(cursor, Some(Cursor::After(_)));
+    if is_up {
         rows.reverse();
     }
-    Ok(Page { deliveries: with_turns(conn, organization, rows)?, newer, older })
+    let (first, last) = (rows.first().map(|row| row.event_id), rows.last().map(|row| row.event_id));
+    let (newer, older) = match cursor {
+        None => (None, last.filter(|_| more).or(edge)),
+        Some(Cursor::Before(_)) => (first, last.filter(|_| more).or(edge)),
+        Some(Cursor::After(_)) => (first.filter(|_| more).or(edge), last),
+        Some(Cursor::From(id)) => {
+            let (next, _) = look(conn, organization, filter, Some(Cursor::After(id)), 1)?;
+            (next.first().and(first), last.filter(|_| more).or(edge))
+        }
+    };
+    Ok(Page { deliveries: with_turns(conn, organization, rows)?, newer, older, is_cut: edge.is_some() })
+}
+
+/// Up to `count` that match, from the cursor on and in its direction; and where looking ended if that was before there were so
+/// many.
+fn look(
+    conn: &mut PgConnection, organization: OrgId, filter: &Filter, cursor: Option<Cursor>, count: i64,
+) -> Result<(Vec<Row>, Option<EventId>)> {
+    let is_up = matches!(cursor, Some(Cursor::After(_)));
+    let from_there = |filter: &Filter| {
+        let query = filter.query(organization);
+        let query = match cursor {
+            None => query,
+            Some(Cursor::Before(id)) => query.filter(deliveries::event_id.lt(id)),
+            Some(Cursor::After(id)) => query.filter(deliveries::event_id.gt(id)),
+            Some(Cursor::From(id)) => query.filter(deliveries::event_id.le(id)),
+        };
+        // In order, as by an index, also where one row is enough: a bare EXISTS is planned as a scan that is bound to end soon.
+        if is_up { query.order(deliveries::event_id.asc()) } else { query.order(deliveries::event_id.desc()) }
+    };
+    let indexed = filter.indexed();
+    for most in LOOKED_THROUGH {
+        let edge: Option<EventId> = match indexed == *filter {
+            true => None,
+            false => from_there(&indexed).offset(most - 1).select(deliveries::event_id).first(conn).optional()?,
+        };
+        let query = match edge {
+            None => from_there(filter),
+            Some(edge) if is_up => from_there(filter).filter(deliveries::event_id.le(edge)),
+            Some(edge) => from_there(filter).filter(deliveries::event_id.ge(edge)),
+        };
+        let rows: Vec<Row> = query.select(Row::as_select()).limit(count).load(conn)?;
+        let is_full = rows.len() as i64 == count;
+        if is_full || edge.is_none() || most == MOST_LOOKED {
+            return Ok((rows, edge.filter(|_| !is_full)));
+        }
+    }
+    Ok((Vec::new(), None))
 }
 
 /// One delivery of this organization.
@@ -285,6 +331,27 @@ pub struct History {
     pub attempts: Vec<AttemptRow>,
 }
 
+/// The attempts of those that are open. One that is not on the page gets its place on it: it stays there while it is read, though
+/// it may not be what the page looks for any more. What the organization has no such delivery of is passed over.
+///
+/// # Errors
+/// Those of the database.
+pub fn open(conn: &mut PgConnection, organization: OrgId, page: &mut Page, open: &[EventId]) -> Result<Vec<(EventId, History)>> {
+    let mut histories = Vec::new();
+    for &event in open {
+        if page.deliveries.iter().all(|delivery| delivery.event != event) {
+            match one(conn, organization, event) {
+                Ok(delivery) => page.deliveries.push(delivery),
+                Err(Error::NotFound) => continue,
+                Err(other) => return Err(other),
+            }
+        }
+        histories.push((event, history(conn, organization, event)?));
+    }
+    page.deliveries.sort_by_key(|delivery| std::cmp::Reverse(delivery.event));
+    Ok(histories)
+}
+
 /// The attempts of one delivery.
 ///
 /// # Errors
@@ -299,57 +366,4 @@ pub fn history(conn: &mut PgConnection, organization: OrgId, event: EventId) -> 
         .load(conn)?;
     attempts.reverse();
     Ok(History { payload, attempts })
-}
-
-/// What the endpoint's card says.
-#[derive(Debug, Clone, QueryableByName)]
-pub struct Facts {
-    /// When something arrived last; to the minute when that is long ago.
-    #[diesel(sql_type = Nullable<Timestamptz>)]
-    pub last_at: Option<OffsetDateTime>,
-    /// The status that it was answered, when that is known.
-    #[diesel(sql_type = Nullable<SmallInt>)]
-    pub last_status: Option<i16>,
-    /// How long that took, in microseconds.
-    #[diesel(sql_type = Nullable<Integer>)]
-    pub last_duration_us: Option<i32>,
-    /// Delivered in 24 hours.
-    #[diesel(sql_type = BigInt)]
-    pub delivered: i64,
-    /// Given up in 24 hours.
-    #[diesel(sql_type = BigInt)]
-    pub gave_up: i64,
-    /// Waiting now, see [`Facts::is_capped`].
-    #[diesel(sql_type = BigInt)]
-    pub waiting: i64,
-    /// Lanes among them whose head has failed.
-    #[diesel(sql_type = BigInt)]
-    pub retrying: i64,
-}
-
-impl Facts {
-    /// Whether more are waiting than were counted.
-    pub fn is_capped(&self) -> bool {
-        self.waiting > MOST_COUNTED
-    }
-}
-
-/// What the endpoint's card says.
-///
-/// # Errors
-/// Those of the database.
-pub fn facts(conn: &mut PgConnection, organization: OrgId, now: OffsetDateTime) -> Result<Facts> {
-    let query = diesel::sql_query(include_str!("facts.sql"));
-    Ok(query.bind::<SqlUuid, _>(organization).bind::<Timestamptz, _>(now).bind::<BigInt, _>(MOST_COUNTED + 1).get_result(conn)?)
-}
-
-/// Since when the webhook is off, and why, when it was not a person who switched it off.
-///
-/// # Errors
-/// Those of the database.
-pub fn stopped(conn: &mut PgConnection, organization: OrgId) -> Result<Option<(OffsetDateTime, Off)>> {
-    let row: Option<(Option<OffsetDateTime>, Option<String>)> =
-        webhooks::table.find(organization).select((webhooks::disabled_at, webhooks::disabled_reason)).first(conn).optional()?;
-    let off = row.and_then(|(at, reason)| at.zip(reason.as_deref().and_then(Off::parse)));
-    Ok(off.filter(|(_, reason)| *reason != Off::SwitchedOff))
 }

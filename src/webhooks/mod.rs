@@ -42,15 +42,19 @@ pub mod retry;
 mod secrets;
 mod settings;
 pub mod sign;
+mod standing;
 mod test_event;
 
 pub use backlog::{Backlog, backlog};
 pub use claim::{BEGIN_WITHIN, Claim, Claimed, LEASE, Want};
 pub use feed::{FeedEvent, FeedPage, feed};
-pub use forget::forget_old;
+pub use forget::{PATIENCE as OFF_PATIENCE, forget_old};
 pub use outbox::{NewEvent, publish};
 pub use payload::{JobNews, Payload};
 pub use record::{Outcome, PATIENCE, Record};
-pub use secrets::{OVERLAP, SecretView, check_secrets, expect_generation, holding_secrets, open_secrets, reseal, rotate_secret, secrets};
+pub use secrets::{
+    OVERLAP, SecretView, are_shut, check_secrets, expect_generation, holding_secrets, open_secrets, reseal, rotate_secret, secrets,
+};
 pub use settings::{Off, Saved, Webhook, read, remove, save, switch};
+pub use standing::{Facts, Standing, facts, standing, stopped};
 pub use test_event::{EventType, event_types, test_parcel, test_payload};

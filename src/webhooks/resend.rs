@@ -16,6 +16,8 @@ use crate::schema::{deliveries, webhooks};
 
 /// Deliveries that are queued in one transaction: what it locks is free again soon.
 const CHUNK: i64 = 500;
+/// Failed deliveries that are counted before they are sent again; past that nobody asks how many exactly.
+pub const MOST_COUNTED: i64 = 10_000;
 
 /// Sends a delivery again: one that has ended is pending once more, with all its tries before it; one that waits for its next
 /// try is due now. Waiting in its order behind others it stays where it is.
@@ -45,7 +47,8 @@ pub fn resend_failed_since(
         hold_webhook(conn, organization)?;
         let count = failed_since(conn, organization, &[since])?.pop().unwrap_or(0);
         if count > 0 {
-            let after = json!({"since": rfc3339(since), "deliveries": count});
+            let said = if count > MOST_COUNTED { json!(format!("more than {MOST_COUNTED}")) } else { json!(count) };
+            let after = json!({"since": rfc3339(since), "deliveries": said});
             note(conn, actor, now, organization, ("deliveries.resent", organization.to_string(), "webhook".into()), after)?;
         }
         Ok::<_, Error>(count)
@@ -53,7 +56,7 @@ pub fn resend_failed_since(
     if count == 0 {
         return Ok(0);
     }
-    let mut last = None;
+    let (mut last, mut queued) = (None, 0);
     loop {
         let events = conn.transaction(|conn| {
             hold_webhook(conn, organization)?;
@@ -69,14 +72,15 @@ pub fn resend_failed_since(
             queue(conn, organization, &events)?;
             Ok::<_, Error>(events)
         })?;
+        queued += events.len() as i64;
         match events.last() {
             Some(event) if events.len() as i64 == CHUNK => last = Some(*event),
-            _ => return Ok(count),
+            _ => return Ok(queued),
         }
     }
 }
 
-/// How many deliveries were given up at each of these times or later.
+/// How many deliveries were given up at each of these times or later, counted to one more than [`MOST_COUNTED`].
 ///
 /// # Errors
 /// Those of the database.
@@ -86,11 +90,11 @@ pub fn failed_since(conn: &mut PgConnection, organization: OrgId, times: &[Offse
         #[diesel(sql_type = BigInt)]
         count: i64,
     }
-    let query = "SELECT count(d.event_id) AS count FROM unnest($2) WITH ORDINALITY AS t (since, place)
-        LEFT JOIN (SELECT event_id, finished_at FROM deliveries WHERE organization_id = $1 AND state = 'gave_up') d
-            ON d.finished_at >= t.since
-        GROUP BY t.place ORDER BY t.place";
-    let rows: Vec<Count> = diesel::sql_query(query).bind::<SqlUuid, _>(organization).bind::<Array<Timestamptz>, _>(times).load(conn)?;
+    let query = "SELECT (SELECT count(*) FROM (
+                SELECT FROM deliveries WHERE organization_id = $1 AND state = 'gave_up' AND finished_at >= t.since LIMIT $3) AS d) AS count
+        FROM unnest($2) WITH ORDINALITY AS t (since, place) ORDER BY t.place";
+    let query = diesel::sql_query(query).bind::<SqlUuid, _>(organization).bind::<Array<Timestamptz>, _>(times);
+    let rows: Vec<Count> = query.bind::<BigInt, _>(MOST_COUNTED + 1).load(conn)?;
     Ok(rows.into_iter().map(|row| row.count).collect())
 }
 

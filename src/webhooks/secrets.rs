@@ -76,7 +76,9 @@ pub fn expect_generation(conn: &mut PgConnection, organization: OrgId, generatio
     if last == Some(generation) {
         Ok(())
     } else {
-        Err(Error::Conflict("The secret was rotated meanwhile. What signs now is below.".into()))
+        Err(Error::Conflict(
+            "The secret was rotated meanwhile, and the new one was shown once. If nobody copied it, rotate it again.".into(),
+        ))
     }
 }
 
@@ -93,13 +95,26 @@ pub fn open_secrets(keyring: &Keyring, organization: OrgId, sealed: &[Vec<u8>]) 
 /// # Errors
 /// `NotFound` where there is no webhook; `Internal` when one does not open; those of the database.
 pub fn secrets(conn: &mut PgConnection, organization: OrgId, now: OffsetDateTime, keyring: &Keyring) -> Result<Vec<SigningSecret>> {
-    let sealed: Vec<Vec<u8>> = webhook_secrets::table
+    let sealed = sealed(conn, organization, now)?;
+    if sealed.is_empty() { Err(Error::NotFound) } else { open_secrets(keyring, organization, &sealed) }
+}
+
+/// Whether one of those that sign now does not open, so that nothing can be sent.
+///
+/// # Errors
+/// Those of the database.
+pub fn are_shut(conn: &mut PgConnection, organization: OrgId, now: OffsetDateTime, keyring: &Keyring) -> Result<bool> {
+    Ok(open_secrets(keyring, organization, &sealed(conn, organization, now)?).is_err())
+}
+
+/// What signs now, the newest first.
+fn sealed(conn: &mut PgConnection, organization: OrgId, now: OffsetDateTime) -> Result<Vec<Vec<u8>>> {
+    Ok(webhook_secrets::table
         .filter(webhook_secrets::organization_id.eq(organization))
         .filter(webhook_secrets::ends_at.is_null().or(webhook_secrets::ends_at.gt(now)))
         .order(webhook_secrets::generation.desc())
         .select(webhook_secrets::sealed)
-        .load(conn)?;
-    if sealed.is_empty() { Err(Error::NotFound) } else { open_secrets(keyring, organization, &sealed) }
+        .load(conn)?)
 }
 
 /// Does `work` while nobody can write a secret. A secret key that was put in front before or within it seals all that is written

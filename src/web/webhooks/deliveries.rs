@@ -7,8 +7,8 @@ use serde::Deserialize;
 use time::macros::format_description;
 use time::{Duration, OffsetDateTime, PrimitiveDateTime};
 
-use super::views::{Endpoint, Item, Shown};
-use super::{filters, no_webhook, refused};
+use super::views::{Endpoint, Item, Shown, capped};
+use super::{Asked, filters, no_webhook, refused, types};
 use crate::actor::Permission;
 use crate::error::{Error, Result};
 use crate::ids::EventId;
@@ -21,23 +21,24 @@ const CHOICES: [(i64, &str); 3] = [(3_600, "1 hour"), (86_400, "24 hours"), (604
 
 /// One delivery, opened or not.
 pub(super) async fn one(member: &Member, event: EventId, open: bool) -> Result<Item> {
-    let (organization, now) = (member.organization.id, member.frame.now);
+    let (organization, now, keyring) = (member.organization.id, member.frame.now, member.site.keyring.clone());
     let read = move |conn: &mut _| {
-        let webhook = webhooks::read(conn, organization, now)?;
-        let facts = webhook.as_ref().map(|_| list::facts(conn, organization, now)).transpose()?;
+        let standing = webhooks::standing(conn, organization, now, &keyring)?;
         let delivery = list::one(conn, organization, event)?;
         let history = open.then(|| list::history(conn, organization, event)).transpose()?;
-        Ok((webhook.zip(facts), delivery, history))
+        Ok((standing, delivery, history))
     };
-    let (endpoint, delivery, history) = member.site.db.run(read).await?;
-    let endpoint = endpoint.map(|(webhook, facts)| Endpoint { webhook, facts });
+    let (standing, delivery, history) = member.site.db.run(read).await?;
+    let endpoint = standing.map(Endpoint::from);
     let shown = Shown { profile: &member.site.profile, rules: &member.site.webhooks, endpoint: endpoint.as_ref(), now };
     Ok(shown.item(delivery, history))
 }
 
-/// `POST …/webhooks/deliveries/{delivery}/replay`.
-pub async fn replay(member: Member, path: Path<(String, String)>) -> Answer {
+/// `POST …/webhooks/deliveries/{delivery}/replay`. Back to the page where the button was, with that row open: it stays there
+/// while it is, though its state may not be what the page was filtered by any more.
+pub async fn replay(member: Member, path: Path<(String, String)>, fields: Option<Form<Vec<(String, String)>>>) -> Answer {
     let event = EventId::parse(&path.1).ok_or(Error::NotFound)?;
+    let asked = Asked::read(fields.map(Form::into_inner).unwrap_or_default()).or_plain(&types(&member.site.profile));
     let (actor, organization, now) = (member.actor.clone(), member.organization.id, member.frame.now);
     let run = move |conn: &mut _| {
         resend::resend(conn, &actor, now, organization, event)?;
@@ -46,8 +47,12 @@ pub async fn replay(member: Member, path: Path<(String, String)>) -> Answer {
     match member.site.db.run(run).await {
         Ok(is_on) => {
             member.site.news.ring(member.organization.id);
-            let next = if is_on { "Its attempts are listed below." } else { "It waits until the webhook is switched on." };
-            let at = member.frame.path(&format!("webhooks?open={event}#r-{event}"));
+            let next = match (is_on, asked.state.is_empty()) {
+                (true, true) => "Its row is open below, with its attempts.",
+                (true, false) => "Its row is open below, with its attempts. Closed, it leaves this list.",
+                (false, _) => "It waits until the webhook is switched on.",
+            };
+            let at = format!("{}#r-{event}", asked.with_open(&member.frame, event));
             Ok(see_other_with(&at, Flash::ok("The delivery is sent again.", next)))
         }
         Err(error) => refused(member, "Nothing was sent again.", error).await,
@@ -58,7 +63,16 @@ pub async fn replay(member: Member, path: Path<(String, String)>) -> Answer {
 struct Choice {
     seconds: i64,
     label: &'static str,
-    count: i64,
+    /// `3 deliveries`.
+    count: String,
+}
+
+/// `3 deliveries`; of what was counted to one more than ten thousand, `10,000+ deliveries`.
+fn deliveries(count: i64) -> String {
+    match count {
+        1 => "1 delivery".into(),
+        n => format!("{} deliveries", capped(n, n > resend::MOST_COUNTED)),
+    }
 }
 
 #[derive(Template)]
@@ -81,7 +95,8 @@ pub async fn ask_replays(member: Member, request: HttpRequest) -> Answer {
     if !has_webhook {
         return refused(member, "Nothing to send again.", no_webhook()).await;
     }
-    let choices = CHOICES.into_iter().zip(counts).map(|((seconds, label), count)| Choice { seconds, label, count }).collect();
+    let choices =
+        CHOICES.into_iter().zip(counts).map(|((seconds, label), count)| Choice { seconds, label, count: deliveries(count) }).collect();
     let whole = !wants_fragment(&request);
     let screen = Replays { frame: member.frame, choices, whole };
     if whole { page(&screen) } else { fragment(&screen.as_confirm()) }
@@ -116,17 +131,28 @@ pub async fn replay_failed(member: Member, fields: Option<Form<Fields>>) -> Answ
         // Who may not is told so before what is wrong with the form.
         actor.require(organization, Permission::ManageWebhook)?;
         let Form(fields) = fields.ok_or_else(|| Error::field("since", "Choose since when."))?;
-        resend::resend_failed_since(conn, &actor, now, organization, fields.since(now)?)
+        let count = resend::resend_failed_since(conn, &actor, now, organization, fields.since(now)?)?;
+        Ok((count, webhooks::read(conn, organization, now)?.is_some_and(|webhook| webhook.is_enabled())))
     };
     let sent = member.site.db.run(run).await;
     member.site.news.ring(member.organization.id);
-    let flash = match sent {
-        Ok(0) => Flash { tone: crate::web::Tone::Info, ..Flash::ok("Nothing to send again.", "No delivery was given up since then.") },
-        Ok(1) => Flash::ok("1 delivery is sent again.", "It keeps its id; the list below follows it."),
-        Ok(count) => {
-            Flash::ok(format!("{} deliveries are sent again.", grouped(count)), "They keep their ids; the list below follows them.")
+    match sent {
+        Ok((count, is_on)) => Ok(see_other_with(&member.frame.path("webhooks"), resent(count, is_on))),
+        Err(error) => refused(member, "Nothing was sent again.", error).await,
+    }
+}
+
+fn resent(count: i64, is_on: bool) -> Flash {
+    let result = match count {
+        0 => {
+            let nothing = Flash::ok("Nothing to send again.", "No delivery was given up since then.");
+            return Flash { tone: crate::web::Tone::Info, ..nothing };
         }
-        Err(error) => return refused(member, "Nothing was sent again.", error).await,
+        1 => "1 delivery is sent again.".into(),
+        n => format!("{} deliveries are sent again.", grouped(n)),
     };
-    Ok(see_other_with(&member.frame.path("webhooks"), flash))
+    let wait = if is_on { "" } else { "Nothing leaves until the webhook is switched on. " };
+    let next = "Each keeps its id, and its place in the list: by the time of its event. Choose Waiting or Retrying for those still under \
+        way, Gave up for those that fail again.";
+    Flash::ok(result, format!("{wait}{next}"))
 }

@@ -1,10 +1,12 @@
 //! What a receiver has to know: the events, a sample, and how to check a signature.
 
-use time::OffsetDateTime;
+use time::{Duration, OffsetDateTime};
 
+use super::words::{listed, span};
 use crate::clock::rfc3339;
 use crate::ids::{JobId, new_uuid};
 use crate::profile::Profile;
+use crate::site::WebhookRules;
 use crate::webhooks;
 
 /// The reference of a profile's events.
@@ -15,10 +17,14 @@ pub(super) struct Guide {
     pub(super) sample: Vec<(String, String)>,
     /// What jobs are called, for sentences.
     pub(super) noun: String,
+    /// Pauses between the tries of a delivery: `5 s, 5 min and 2 h`.
+    pub(super) pauses: String,
+    /// How many tries that makes.
+    pub(super) tries: usize,
 }
 
 impl Guide {
-    pub(super) fn of(profile: &Profile, now: OffsetDateTime) -> Self {
+    pub(super) fn of(profile: &Profile, rules: &WebhookRules, now: OffsetDateTime) -> Self {
         let quoted = |text: &str| format!("\"{text}\"");
         let sample = profile.jobs.first().map_or_else(Vec::new, |job| {
             let id: String = job.public_id(JobId(new_uuid(now))).chars().take(12).chain(['…']).collect();
@@ -34,7 +40,9 @@ impl Guide {
             .into()
         });
         let noun = profile.jobs.first().map_or("job", |job| &job.noun).to_owned();
-        Self { events: webhooks::event_types(profile).into_iter().map(|event| (event.name, event.what)).collect(), sample, noun }
+        let events = webhooks::event_types(profile).into_iter().map(|event| (event.name, event.what)).collect();
+        let pauses = listed(rules.retries.iter().map(|pause| span(Duration::try_from(*pause).unwrap_or(Duration::MAX))));
+        Self { events, sample, noun, pauses, tries: rules.retries.len() + 1 }
     }
 }
 

@@ -3,12 +3,12 @@
 mod deliveries;
 mod guide;
 mod laps;
+mod opened;
 mod secret;
 mod settings;
 mod test;
 mod views;
-
-use std::sync::Arc;
+mod words;
 
 use actix_web::HttpRequest;
 use actix_web::http::StatusCode;
@@ -32,6 +32,8 @@ use views::{Endpoint, Item, Shown};
 
 /// Deliveries on a page.
 const PAGE: usize = 25;
+/// Rows that are open at once; each of them brings its attempts along, every few seconds.
+const MOST_OPEN: usize = 8;
 
 /// The query of the page, and of what it asks by itself.
 #[derive(Clone, Default)]
@@ -46,26 +48,23 @@ struct Asked {
     row: Option<String>,
     /// The first row of a page that is open somewhere: as long as it is, nothing is put above it.
     top: Option<String>,
-    /// The page is not the newest one: it stays as it is.
-    held: bool,
 }
 
 /// A query as it is sent: names may repeat.
 pub type Pairs = Query<Vec<(String, String)>>;
 
 impl Asked {
-    fn read(pairs: Pairs) -> Self {
+    fn read(pairs: Vec<(String, String)>) -> Self {
         let mut asked = Self::default();
-        for (name, value) in pairs.into_inner() {
+        for (name, value) in pairs {
             match name.as_str() {
                 "state" => asked.state = value,
                 "event" => asked.event = value,
                 "before" => asked.before = Some(value),
                 "after" => asked.after = Some(value),
-                "open" if asked.open.len() < PAGE => asked.open.push(value),
+                "open" if asked.open.len() < MOST_OPEN && !asked.open.contains(&value) => asked.open.push(value),
                 "row" => asked.row = Some(value),
                 "top" => asked.top = Some(value),
-                "held" => asked.held = true,
                 _ => {}
             }
         }
@@ -80,6 +79,12 @@ impl Asked {
             (None, None, Some(id)) if !self.open.is_empty() => Some(Cursor::From(place(id)?)),
             _ => None,
         })
+    }
+
+    /// Itself where it leads to a page; else the query of the plain one.
+    fn or_plain(self, types: &[String]) -> Self {
+        let leads = views::filter(&self.state, &self.event, types).is_ok() && self.cursor().is_ok();
+        if leads { self } else { Self::default() }
     }
 
     fn is_first_page(&self) -> bool {
@@ -100,6 +105,14 @@ impl Asked {
         };
         self.link(frame) + &place
     }
+
+    /// Address of this very page with what is open on it, and that one too.
+    fn with_open(&self, frame: &Frame, event: EventId) -> String {
+        let others = self.open.iter().filter_map(|id| EventId::parse(id)).filter(|other| *other != event);
+        // Last of those that are opened, it would be the first to be left out.
+        let open = std::iter::once(event).chain(others).map(|id| format!("&open={id}")).collect::<String>();
+        self.here(frame) + &open
+    }
 }
 
 /// The page.
@@ -113,15 +126,31 @@ struct Index {
     secret: Option<SigningSecret>,
     /// What came of the test event that was just sent.
     tested: Option<Tested>,
-    /// What was typed as the URL of a first webhook, and what is wrong with it.
+    /// What was typed as the URL, and what is wrong with it.
     refused_url: Option<(String, String)>,
+    /// The field of the URL takes the URL's place; after what was refused, with what was typed.
+    is_edited: bool,
     rows: Vec<Item>,
-    newer: bool,
-    older: bool,
+    newer: Option<EventId>,
+    older: Option<EventId>,
+    /// The page ended before it was full, with older ones that nobody looked at.
+    is_cut: bool,
     types: Vec<String>,
     guide: Guide,
     /// An answer to the page's own asking: its parts say what they replace.
     live: bool,
+}
+
+/// Names of the events.
+fn types(profile: &Profile) -> Vec<String> {
+    crate::webhooks::event_types(profile).into_iter().map(|event| event.name).collect()
+}
+
+/// The field of the URL.
+struct UrlField<'a> {
+    /// What was typed, or what is saved.
+    text: Option<&'a str>,
+    error: Option<&'a str>,
 }
 
 /// One row, for htmx.
@@ -141,33 +170,40 @@ impl Row {
 
 impl Index {
     async fn read(member: &Member, asked: Asked) -> Result<Self> {
-        let profile: Arc<Profile> = member.site.profile.clone();
-        let types: Vec<String> = crate::webhooks::event_types(&profile).into_iter().map(|event| event.name).collect();
+        let (profile, types) = (member.site.profile.clone(), types(&member.site.profile));
         let (filter, cursor) = (views::filter(&asked.state, &asked.event, &types)?, asked.cursor()?);
-        let (organization, now) = (member.organization.id, member.frame.now);
+        let (organization, now, keyring) = (member.organization.id, member.frame.now, member.site.keyring.clone());
         let open: Vec<EventId> = asked.open.iter().filter_map(|id| EventId::parse(id)).collect();
         let read = move |conn: &mut _| {
-            let webhook = crate::webhooks::read(conn, organization, now)?;
-            let facts = webhook.as_ref().map(|_| list::facts(conn, organization, now)).transpose()?;
-            let page = list::page(conn, organization, &filter, cursor, PAGE)?;
-            let mut histories = Vec::new();
-            for delivery in page.deliveries.iter().filter(|delivery| open.contains(&delivery.event)) {
-                histories.push((delivery.event, list::history(conn, organization, delivery.event)?));
-            }
-            Ok((webhook.zip(facts), page, histories))
+            let standing = crate::webhooks::standing(conn, organization, now, &keyring)?;
+            let mut page = list::page(conn, organization, &filter, cursor, PAGE)?;
+            let histories = list::open(conn, organization, &mut page, &open)?;
+            Ok((standing, page, histories))
         };
-        let (endpoint, page, mut histories) = member.site.db.run(read).await?;
-        let endpoint = endpoint.map(|(webhook, facts)| Endpoint { webhook, facts });
+        let (standing, page, mut histories) = member.site.db.run(read).await?;
+        let endpoint = standing.map(Endpoint::from);
         let shown = Shown { profile: &profile, rules: &member.site.webhooks, endpoint: endpoint.as_ref(), now };
         let rows = page.deliveries.into_iter().map(|delivery| {
             let at = histories.iter().position(|(event, _)| *event == delivery.event);
             let history = at.map(|at| histories.swap_remove(at).1);
             shown.item(delivery, history)
         });
-        let (rows, newer, older) = (rows.collect(), page.newer, page.older);
-        let guide = Guide::of(&profile, now);
-        let frame = member.frame.clone();
-        Ok(Self { frame, asked, endpoint, secret: None, tested: None, refused_url: None, rows, newer, older, types, guide, live: false })
+        Ok(Self {
+            rows: rows.collect(),
+            newer: page.newer,
+            older: page.older,
+            is_cut: page.is_cut,
+            guide: Guide::of(&profile, &member.site.webhooks, now),
+            frame: member.frame.clone(),
+            secret: None,
+            tested: None,
+            refused_url: None,
+            is_edited: false,
+            live: false,
+            asked,
+            endpoint,
+            types,
+        })
     }
 
     fn tab(&self) -> Tab {
@@ -193,7 +229,14 @@ impl Index {
 
     /// Whether there are newer ones that wait for the open rows to be closed.
     fn is_pinned(&self) -> bool {
-        self.newer && self.asked.is_first_page()
+        self.newer.is_some() && self.asked.is_first_page()
+    }
+
+    /// What is in the field of the URL.
+    fn url_field(&self) -> UrlField<'_> {
+        let refused = self.refused_url.as_ref().map(|(typed, message)| (typed.as_str(), message.as_str()));
+        let saved = self.endpoint.as_ref().map(|endpoint| endpoint.webhook.url.as_str());
+        UrlField { text: refused.map(|(typed, _)| typed).or(saved), error: refused.map(|(_, message)| message) }
     }
 }
 
@@ -213,7 +256,7 @@ impl Made {
 
 /// `GET …/webhooks`.
 pub async fn index(member: Member, request: HttpRequest, pairs: Pairs) -> Answer {
-    let asked = Asked::read(pairs);
+    let asked = Asked::read(pairs.into_inner());
     if let Some(id) = asked.open.first().or(asked.row.as_ref()).filter(|_| wants_fragment(&request)) {
         let event = EventId::parse(id).ok_or(Error::NotFound)?;
         let row = deliveries::one(&member, event, !asked.open.is_empty()).await?;
@@ -225,10 +268,8 @@ pub async fn index(member: Member, request: HttpRequest, pairs: Pairs) -> Answer
 
 /// `GET …/webhooks/live`: what the page asks for by itself, every few seconds.
 pub async fn live(member: Member, pairs: Pairs) -> Answer {
-    let asked = Asked::read(pairs);
-    let held = asked.held;
-    let screen = Index { live: true, ..Index::read(&member, asked).await? };
-    if held { fragment(&screen.as_endpoint()) } else { fragments(&[&screen.as_endpoint(), &screen.as_deliveries()]) }
+    let screen = Index { live: true, ..Index::read(&member, Asked::read(pairs.into_inner())).await? };
+    fragments(&[&screen.as_endpoint(), &screen.as_deliveries()])
 }
 
 /// The page as it is now, with what was not done and why on top: 409 for a conflict, 422 for input that no form of ours sends.

@@ -6,7 +6,6 @@ use askama::Template;
 use serde::Deserialize;
 use time::OffsetDateTime;
 
-use super::settings::read;
 use super::{filters, no_webhook, refused, with_secret};
 use crate::actor::Permission;
 use crate::db;
@@ -23,6 +22,8 @@ struct Confirm {
     /// How many sign beside it already.
     others: usize,
     overlap_ends_at: OffsetDateTime,
+    /// What signs now can't be opened: it signs nothing, now or later.
+    is_shut: bool,
     /// A page of its own, whose question is the h1.
     whole: bool,
 }
@@ -39,11 +40,14 @@ pub struct Fields {
 /// `GET …/webhooks/secret-rotation`.
 pub async fn confirm_rotation(member: Member, request: HttpRequest) -> Answer {
     member.require_admin()?;
-    let Some(webhook) = read(&member).await? else { return refused(member, "Nothing to rotate.", no_webhook()).await };
+    let (organization, now, keyring) = (member.organization.id, member.frame.now, member.site.keyring.clone());
+    let look = move |conn: &mut _| Ok((webhooks::read(conn, organization, now)?, webhooks::are_shut(conn, organization, now, &keyring)?));
+    let (webhook, is_shut) = member.site.db.run(look).await?;
+    let Some(webhook) = webhook else { return refused(member, "Nothing to rotate.", no_webhook()).await };
     let others = webhook.secrets.len().saturating_sub(1);
     let current = webhook.secrets.into_iter().next().ok_or(Error::NotFound)?;
     let (overlap_ends_at, whole) = (member.frame.now + OVERLAP, !wants_fragment(&request));
-    let screen = Confirm { frame: member.frame, current, others, overlap_ends_at, whole };
+    let screen = Confirm { frame: member.frame, current, others, overlap_ends_at, is_shut, whole };
     if whole { page(&screen) } else { fragment(&screen.as_confirm()) }
 }
 
@@ -72,6 +76,9 @@ async fn try_rotate(member: &Member, fields: Option<Form<Fields>>) -> Result<(Si
         };
         db::transaction(conn, |conn| {
             webhooks::expect_generation(conn, organization, fields.generation)?;
+            let is_shut = webhooks::are_shut(conn, organization, now, &keyring)?;
+            // What can't be opened can't sign beside the new one, and would hold up every delivery.
+            let overlap = overlap.filter(|_| !is_shut);
             let secret = webhooks::rotate_secret(conn, &actor, now, organization, &keyring, overlap)?;
             Ok((secret, overlap.is_some()))
         })

@@ -5,7 +5,9 @@ use actix_web::http::StatusCode;
 use actix_web::web::{Data, Form};
 use askama::Template;
 use serde::Deserialize;
+use url::Url;
 
+use super::views::capped;
 use super::{Asked, Index, filters, no_webhook, refused, with_secret};
 use crate::courier::{Courier, Look};
 use crate::error::{Error, Result};
@@ -13,47 +15,46 @@ use crate::web::{Answer, Flash, Frame, Member, fragment, page, page_with_status,
 use crate::webhooks::address::check_url;
 use crate::webhooks::{self, Saved, Webhook};
 
-/// The field of the URL; with script its form takes the place of the URL on the card.
-#[derive(Template)]
-#[template(path = "webhooks/edit.html")]
-struct Edit {
-    frame: Frame,
-    url: String,
-    error: Option<String>,
-}
-
 #[derive(Template)]
 #[template(path = "webhooks/removal.html", blocks = ["confirm"])]
 struct Removal {
     frame: Frame,
     url: String,
-    waiting: i64,
+    /// `1 event that waits is`; none: nothing waits.
+    waiting: Option<String>,
     /// A page of its own, whose question is the h1.
     whole: bool,
 }
 
 /// The form of the URL.
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 pub struct Fields {
     #[serde(default)]
     url: String,
+    /// Not empty: the form of a first webhook, which changes none that is there.
+    #[serde(default)]
+    first: String,
 }
 
-/// `GET …/webhooks/edit`.
+/// `GET …/webhooks/edit`: the page with the field in the place of the URL. With script that part alone is taken from it.
 pub async fn edit(member: Member) -> Answer {
     member.require_admin()?;
-    match read(&member).await? {
-        Some(webhook) => page(&Edit { frame: member.frame, url: webhook.url, error: None }),
-        None => refused(member, "Nothing to edit.", no_webhook()).await,
+    let screen = Index::read(&member, Asked::default()).await?;
+    if screen.endpoint.is_none() {
+        return refused(member, "Nothing to edit.", no_webhook()).await;
     }
+    page(&Index { is_edited: true, ..screen })
 }
 
 /// `POST …/webhooks`. The answer to a first webhook alone shows its secret; saved again, it gets no second one.
 pub async fn save(member: Member, courier: Data<Courier>, fields: Option<Form<Fields>>) -> Answer {
     member.require_admin()?;
-    let typed = fields.map(|Form(fields)| fields.url).unwrap_or_default();
-    let checked = courier.permit(check_url(typed.trim(), &member.site.webhooks)).await;
-    let (url, look) = match checked {
+    let Fields { url: typed, first } = fields.map(Form::into_inner).unwrap_or_default();
+    let is_first = !first.is_empty();
+    if is_first && read(&member).await?.is_some() {
+        return saved_before(member).await;
+    }
+    let (url, look) = match courier.permit(check_url(typed.trim(), &member.site.webhooks)).await {
         Err(Error::Invalid(errors)) => {
             let message = errors.into_iter().map(|error| error.message).collect::<Vec<_>>().join(" ");
             return not_saved(member, typed, message).await;
@@ -61,36 +62,47 @@ pub async fn save(member: Member, courier: Data<Courier>, fields: Option<Form<Fi
         other => other?,
     };
     let (actor, organization, now) = (member.actor.clone(), member.organization.id, member.frame.now);
-    let (keyring, host) = (member.site.keyring.clone(), url.host_str().unwrap_or_default().to_owned());
-    let run = move |conn: &mut _| webhooks::save(conn, &actor, now, organization, &keyring, &url, None);
+    let (keyring, to) = (member.site.keyring.clone(), url.clone());
+    let run = move |conn: &mut _| webhooks::save(conn, &actor, now, organization, &keyring, &to, None);
     let Saved { webhook, new_secret } = member.site.db.run(run).await?;
     member.site.news.ring(member.organization.id);
-    let result = if new_secret.is_some() { "Webhook saved." } else { "Webhook updated." };
-    let flash = match look {
+    let flash = saved(&webhook, new_secret.is_some(), &url, &look);
+    match new_secret {
+        Some(secret) => with_secret(member, flash, secret).await,
+        // Both clicks of a double click found none.
+        None if is_first => saved_before(member).await,
+        None => Ok(see_other_with(&member.frame.path("webhooks"), flash)),
+    }
+}
+
+fn saved(webhook: &Webhook, is_new: bool, url: &Url, look: &Look) -> Flash {
+    let result = if is_new { "Webhook saved." } else { "Webhook updated." };
+    let host = url.host_str().unwrap_or_default();
+    match look {
         Look::Unresolved => Flash {
             tone: crate::web::Tone::Wait,
             ..Flash::ok(result, format!("{host} has no address yet: deliveries fail until it has one."))
         },
         _ if !webhook.is_enabled() => Flash::ok(result, "It is off. Switch it on when the endpoint is ready."),
         _ => Flash::ok(result, "Send a test event to see it arrive."),
-    };
-    match new_secret {
-        Some(secret) => with_secret(member, flash, secret).await,
-        None => Ok(see_other_with(&member.frame.path("webhooks"), flash)),
     }
 }
 
-/// The form again, with what was typed: 422.
-async fn not_saved(mut member: Member, typed: String, message: String) -> Answer {
-    let next = "The endpoint URL needs a change below.";
-    let answer = StatusCode::UNPROCESSABLE_ENTITY;
-    if read(&member).await?.is_some() {
-        member.frame.flash = Some(Flash::fail("Webhook not updated.", next));
-        return page_with_status(answer, &Edit { frame: member.frame, url: typed, error: Some(message) });
-    }
-    member.frame.flash = Some(Flash::fail("Webhook not saved.", next));
-    let screen = Index::read(&member, Asked::default()).await?;
-    page_with_status(answer, &Index { refused_url: Some((typed, message)), ..screen })
+/// The form of a first webhook where there is one: sent by the second click of a double click, or after somebody else's. 409.
+async fn saved_before(mut member: Member) -> Answer {
+    let next = "This form was sent before, or somebody was faster, and nothing was changed by it now. The signing secret was shown once, in \
+        the first answer; if nobody copied it, Rotate Secret makes a new one.";
+    member.frame.flash = Some(Flash { tone: crate::web::Tone::Wait, ..Flash::ok("The webhook is saved already.", next) });
+    page_with_status(StatusCode::CONFLICT, &Index::read(&member, Asked::default()).await?)
+}
+
+/// The page with what was typed in its field, and why it is not good: 422.
+async fn not_saved(member: Member, typed: String, message: String) -> Answer {
+    let mut screen = Index::read(&member, Asked::default()).await?;
+    let is_edited = screen.endpoint.is_some();
+    let result = if is_edited { "Webhook not updated." } else { "Webhook not saved." };
+    screen.frame.flash = Some(Flash::fail(result, "The endpoint URL needs a change below."));
+    page_with_status(StatusCode::UNPROCESSABLE_ENTITY, &Index { refused_url: Some((typed, message)), is_edited, ..screen })
 }
 
 /// `POST …/webhooks/activation`.
@@ -119,9 +131,14 @@ async fn switch(member: Member, enabled: bool, flash: Flash) -> Answer {
 pub async fn confirm_removal(member: Member, request: HttpRequest) -> Answer {
     member.require_admin()?;
     let (organization, now) = (member.organization.id, member.frame.now);
-    let look = move |conn: &mut _| Ok((webhooks::read(conn, organization, now)?, webhooks::list::facts(conn, organization, now)?.waiting));
-    let (webhook, waiting) = member.site.db.run(look).await?;
+    let look = move |conn: &mut _| Ok((webhooks::read(conn, organization, now)?, webhooks::facts(conn, organization, now)?));
+    let (webhook, facts) = member.site.db.run(look).await?;
     let Some(webhook) = webhook else { return refused(member, "Nothing to remove.", no_webhook()).await };
+    let waiting = match facts.waiting {
+        0 => None,
+        1 => Some("1 event that waits is".to_owned()),
+        n => Some(format!("{} events that wait are", capped(n, facts.is_capped()))),
+    };
     let whole = !wants_fragment(&request);
     let screen = Removal { frame: member.frame, url: webhook.url, waiting, whole };
     if whole { page(&screen) } else { fragment(&screen.as_confirm()) }
@@ -140,7 +157,7 @@ pub async fn remove(member: Member) -> Answer {
     }
 }
 
-pub(super) async fn read(member: &Member) -> Result<Option<Webhook>> {
+async fn read(member: &Member) -> Result<Option<Webhook>> {
     let (organization, now) = (member.organization.id, member.frame.now);
     member.site.db.run(move |conn| webhooks::read(conn, organization, now)).await
 }

@@ -1,18 +1,17 @@
 //! The endpoint and its deliveries as the templates want them.
 
 use actix_web::http::StatusCode;
-use time::{Duration, OffsetDateTime};
+use time::OffsetDateTime;
 
-use super::laps::{Laps, millis};
+use super::laps::millis;
+use super::opened::Opened;
 use crate::error::{Error, Result};
 use crate::profile::Profile;
 use crate::site::WebhookRules;
 use crate::web::filters::grouped;
-use crate::webhooks::list::{AttemptRow, Delivery, Facts, Filter, History, State};
-use crate::webhooks::{Off, Webhook};
+use crate::webhooks::list::{Delivery, Filter, History, State};
+use crate::webhooks::{Facts, Off, Standing, Webhook};
 
-/// Attempts whose request and answer are shown.
-const MOST_BOXES: usize = 8;
 /// Filters of the list: as the URL has them, and as people read them.
 pub(super) const STATES: [(&str, &str); 5] =
     [("delivered", "Delivered"), ("retrying", "Retrying"), ("waiting", "Waiting"), ("gave_up", "Gave up"), ("overtaken", "Overtaken")];
@@ -34,30 +33,45 @@ pub(super) fn filter(state: &str, event: &str, types: &[String]) -> Result<Filte
     Ok(Filter { state, is_retried, event_type: (!event.is_empty()).then(|| event.to_owned()) })
 }
 
-/// The webhook with its figures.
+/// The webhook as its card has it.
 pub(super) struct Endpoint {
     pub(super) webhook: Webhook,
     pub(super) facts: Facts,
+    /// Its secret can't be opened: nothing can be signed, so nothing is sent.
+    pub(super) is_shut: bool,
+}
+
+impl From<Standing> for Endpoint {
+    fn from(Standing { webhook, facts, is_shut }: Standing) -> Self {
+        Self { webhook, facts, is_shut }
+    }
 }
 
 impl Endpoint {
     pub(super) fn status_class(&self) -> &'static str {
         match (&self.webhook.off, self.webhook.failing_since) {
             (Some(_), _) => "ring",
+            (None, _) if self.is_shut => "fail",
             (None, Some(_)) => "fail",
             (None, None) if self.facts.last_at.is_none() => "ring",
             (None, None) => "ok",
         }
     }
 
-    /// The word beside the heading; the template adds since when it fails.
+    /// The word beside the heading.
     pub(super) fn status_word(&self) -> &'static str {
         match (&self.webhook.off, self.webhook.failing_since) {
             (Some(_), _) => "Off",
+            (None, _) if self.is_shut => "Can’t sign",
             (None, Some(_)) => "Failing since",
             (None, None) if self.facts.last_at.is_none() => "Nothing sent yet",
             (None, None) => "Delivering",
         }
+    }
+
+    /// Since when it fails, where the word before it leads there.
+    pub(super) fn failing_since(&self) -> Option<OffsetDateTime> {
+        self.webhook.failing_since.filter(|_| self.webhook.is_enabled() && !self.is_shut)
     }
 
     /// What the switch does next, as its address has it.
@@ -98,8 +112,7 @@ impl Endpoint {
     pub(super) fn waiting(&self) -> String {
         match self.facts.waiting {
             1 => "1 event".into(),
-            n if self.facts.is_capped() => format!("{}+ events", grouped(n - 1)),
-            n => format!("{} events", grouped(n)),
+            n => format!("{} events", capped(n, self.facts.is_capped())),
         }
     }
 
@@ -108,6 +121,7 @@ impl Endpoint {
         match (self.facts.retrying, self.webhook.is_enabled()) {
             _ if self.facts.waiting == 0 => None,
             (_, false) => Some("until it is switched on".into()),
+            _ if self.is_shut => Some("until they can be signed".into()),
             (0, true) => None,
             (1, true) => Some("1 job behind a retry".into()),
             (n, true) => Some(format!("{} jobs behind a retry", grouped(n))),
@@ -136,54 +150,9 @@ pub(super) struct Item {
     pub(super) can_resend: bool,
 }
 
-/// What an opened row tells.
-pub(super) struct Opened {
-    /// What comes next, or how it ended.
-    pub(super) sentence: String,
-    /// The time in it: the next try, or the end.
-    pub(super) time: Option<OffsetDateTime>,
-    /// What follows the time.
-    pub(super) rest: String,
-    pub(super) attempts: Vec<AttemptItem>,
-    pub(super) payload: String,
-}
-
-impl Opened {
-    /// The newest ones, newest first: their request and answer are shown.
-    pub(super) fn boxes(&self) -> impl Iterator<Item = &AttemptItem> {
-        self.attempts.iter().rev().take(MOST_BOXES)
-    }
-}
-
-/// One attempt.
-pub(super) struct AttemptItem {
-    pub(super) row: AttemptRow,
-    pub(super) laps: Laps,
-}
-
-impl AttemptItem {
-    fn new(row: AttemptRow) -> Self {
-        let micros = |lap: Option<i32>| lap.map(i64::from);
-        let laps = [row.dns_us, row.connect_us, row.tls_us, row.first_byte_us].map(micros);
-        Self { laps: Laps::of(laps, row.total_us.into(), row.status.is_some()), row }
-    }
-
-    pub(super) fn chip(&self) -> Option<Chip> {
-        Chip::of(self.row.status, self.row.failure.as_deref())
-    }
-
-    pub(super) fn duration(&self) -> String {
-        millis(self.row.total_us.into())
-    }
-
-    pub(super) fn happened(&self) -> String {
-        match (&self.row.failure_message, self.row.status) {
-            (Some(message), _) => message.clone(),
-            (None, Some(status @ 200..=299)) => format!("Delivered: {}", reason(status as u16)),
-            (None, Some(status)) => format!("The endpoint answered {}", reason(status as u16)),
-            (None, None) => "No answer".into(),
-        }
-    }
+/// `1,284`, or `10,000+` of what was counted to one more than that.
+pub(super) fn capped(n: i64, is_capped: bool) -> String {
+    if is_capped { format!("{}+", grouped(n - 1)) } else { grouped(n) }
 }
 
 /// `503 Service Unavailable`.
@@ -192,17 +161,18 @@ pub(super) fn reason(status: u16) -> String {
     words.map_or_else(|| status.to_string(), |words| format!("{status} {words}"))
 }
 
-/// A status, or the class of a failure, in its colour.
+/// A status, the class of a failure, or both, in its colour.
 pub(super) struct Chip {
     pub(super) class: &'static str,
     pub(super) text: String,
 }
 
 impl Chip {
-    fn of(status: Option<i16>, failure: Option<&str>) -> Option<Self> {
+    pub(super) fn of(status: Option<i16>, failure: Option<&str>) -> Option<Self> {
         let fail = " fail";
         match (failure, status) {
-            (Some(class), _) => Some(Self { class: fail, text: class.to_owned() }),
+            (Some(class), Some(status)) => Some(Self { class: fail, text: format!("{status} {class}") }),
+            (Some(class), None) => Some(Self { class: fail, text: class.to_owned() }),
             (None, Some(status)) => {
                 let class = match status {
                     200..=299 => " ok",
@@ -248,8 +218,12 @@ impl Shown<'_> {
         Item { job, class, state, opened, can_resend, delivery }
     }
 
-    fn is_off(&self) -> bool {
+    pub(super) fn is_off(&self) -> bool {
         self.endpoint.is_some_and(|endpoint| !endpoint.webhook.is_enabled())
+    }
+
+    pub(super) fn is_shut(&self) -> bool {
+        self.endpoint.is_some_and(|endpoint| endpoint.is_shut)
     }
 
     fn state(&self, delivery: &Delivery) -> (&'static str, String) {
@@ -259,75 +233,18 @@ impl Shown<'_> {
             (State::Overtaken, _) => ("dash", "Overtaken"),
             (State::Pending, Some(turn)) if turn.head < delivery.sequence => return ("ring", format!("Waiting for #{}", turn.head)),
             (State::Pending, _) if self.is_off() => ("ring", "Waiting (off)"),
+            (State::Pending, _) if self.is_shut() => ("ring", "Waiting (can’t sign)"),
             (State::Pending, _) if delivery.failures > 0 => ("wait", "Retrying"),
             (State::Pending, Some(turn)) if turn.is_claimed => ("ring", "Sending"),
             (State::Pending, _) => ("ring", "Waiting"),
         };
         (class, word.into())
     }
-
-    fn opened(&self, delivery: &Delivery, history: History) -> Opened {
-        let tries = match delivery.attempts {
-            0 => String::new(),
-            1 => ", after one attempt".into(),
-            n => format!(", after {} attempts", grouped(n)),
-        };
-        let (sentence, time, rest) = match (delivery.state, delivery.turn) {
-            (State::Delivered, _) => ("delivered on ".to_owned(), delivery.finished_at, format!("{tries}.")),
-            (State::GaveUp, _) => ("given up on ".to_owned(), delivery.finished_at, format!("{tries}.")),
-            (State::Overtaken, _) => {
-                ("dropped on ".to_owned(), delivery.finished_at, ": it waited, and newer progress was there to be sent.".into())
-            }
-            (State::Pending, Some(turn)) if turn.head < delivery.sequence => {
-                (format!("leaves when #{} of the same job is delivered or given up.", turn.head), None, String::new())
-            }
-            (State::Pending, _) if self.is_off() => ("leaves when the webhook is switched on.".to_owned(), None, String::new()),
-            (State::Pending, Some(turn)) if turn.is_claimed => ("is being sent at this moment.".to_owned(), None, String::new()),
-            (State::Pending, Some(turn)) if turn.due_at > self.now => (
-                "the next try is at ".to_owned(),
-                Some(turn.due_at),
-                format!(", in {}{}.", span(turn.due_at - self.now), self.later(delivery)),
-            ),
-            (State::Pending, _) => ("the next try is due now.".to_owned(), None, String::new()),
-        };
-        let attempts: Vec<AttemptItem> = history.attempts.into_iter().map(AttemptItem::new).collect();
-        Opened { sentence, time, rest, attempts, payload: history.payload.as_str().to_owned() }
-    }
-
-    /// `, then after 30 min, 2 h and 5 h`: the pauses after the next try.
-    fn later(&self, delivery: &Delivery) -> String {
-        let pauses = self.rules.retries.iter().skip(usize::try_from(delivery.failures).unwrap_or(0));
-        let pauses: Vec<String> = pauses.map(|pause| span(Duration::try_from(*pause).unwrap_or(Duration::MAX))).collect();
-        match pauses.as_slice() {
-            [] => "; it is the last".into(),
-            [only] => format!(", then after {only}"),
-            [most @ .., last] => format!(", then after {} and {last}", most.join(", ")),
-        }
-    }
-}
-
-/// The two largest units of a duration: `2 min 31 s`.
-fn span(duration: Duration) -> String {
-    let seconds = duration.whole_seconds().max(0);
-    let parts = match seconds {
-        ..60 => return format!("{} s", seconds.max(1)),
-        60..3_600 => [(seconds / 60, "min"), (seconds % 60, "s")],
-        3_600..86_400 => [(seconds / 3_600, "h"), (seconds % 3_600 / 60, "min")],
-        _ => [(seconds / 86_400, "d"), (seconds % 86_400 / 3_600, "h")],
-    };
-    parts.iter().filter(|(n, _)| *n > 0).map(|(n, unit)| format!("{n} {unit}")).collect::<Vec<_>>().join(" ")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn spans_have_two_units() {
-        for (seconds, text) in [(0, "1 s"), (5, "5 s"), (151, "2 min 31 s"), (1_800, "30 min"), (18_000, "5 h"), (90_000, "1 d 1 h")] {
-            assert_eq!(span(Duration::seconds(seconds)), text);
-        }
-    }
 
     #[test]
     fn statuses_have_their_words() {

@@ -8,7 +8,7 @@ use latchkey::error::Error;
 use latchkey::ids::{EventId, JobId, OrgId, UserId};
 use latchkey::profile::Profile;
 use latchkey::webhooks::list::{self, Delivery, State};
-use latchkey::webhooks::resend::{resend, resend_failed_since};
+use latchkey::webhooks::resend::{MOST_COUNTED, failed_since, resend, resend_failed_since};
 use time::{Duration, OffsetDateTime};
 
 use crate::support::{Make, NewDelivery, TestDb, Try, number};
@@ -113,4 +113,21 @@ fn many_are_queued_chunk_by_chunk_and_audited_once() {
     let told: Vec<Entry> = sql_query(told).load(&mut conn).unwrap();
     assert_eq!(told.iter().map(|entry| entry.action.as_str()).collect::<Vec<_>>(), ["deliveries.resent"], "nothing to do leaves no trace");
     assert!(told[0].changes.contains("1200") && told[0].changes.contains("since"), "{}", told[0].changes);
+}
+
+#[test]
+fn more_than_anybody_counts_are_counted_to_ten_thousand_and_all_sent() {
+    let test = TestDb::new();
+    let (mut conn, make, now) = (test.conn(), make(&test).webhook(URL), clock::now());
+    let org = make.here().id;
+    let fill = "INSERT INTO deliveries (organization_id, event_id, lane, sequence, event_type, state, attempts, failures, finished_at)
+        SELECT $1, gen_random_uuid(), md5((n / 50)::text)::uuid, n % 50 + 1, 'analysis.progress', 'gave_up', 8, 8, $2 - interval '1 min'
+        FROM generate_series(0, 10049) AS n";
+    sql_query(fill).bind::<SqlUuid, _>(org).bind::<Timestamptz, _>(now).execute(&mut conn).unwrap();
+    let times = [now - Duration::HOUR, now - Duration::SECOND];
+    assert_eq!(failed_since(&mut conn, org, &times).unwrap(), [MOST_COUNTED + 1, 0]);
+    assert_eq!(resend_failed_since(&mut conn, &admin(&make), now, org, times[0]).unwrap(), 10_050);
+    let told = "SELECT action, changes::text AS changes FROM audit_entries WHERE action = 'deliveries.resent'";
+    let told: Vec<Entry> = sql_query(told).load(&mut conn).unwrap();
+    assert!(told.len() == 1 && told[0].changes.contains("more than 10000"), "{}", told[0].changes);
 }

@@ -1,5 +1,8 @@
 //! Webhooks and deliveries, put straight into the database.
 
+use std::sync::mpsc::Receiver;
+use std::time::Instant;
+
 use diesel::sql_types::{Integer, Nullable, SmallInt, Text, Timestamptz, Uuid as SqlUuid};
 use diesel::{PgConnection, RunQueryDsl, sql_query};
 use latchkey::actor::Actor;
@@ -8,6 +11,7 @@ use latchkey::sealed::{Keyring, SecretKey};
 use latchkey::{clock, webhooks};
 use time::{Duration, OffsetDateTime};
 
+use super::database::number;
 use super::make::Make;
 
 /// One attempt, over and done.
@@ -94,6 +98,28 @@ impl Make {
             .execute(&mut self.conn)
             .unwrap();
         self
+    }
+
+    /// Lets nobody save a webhook until so many wait to, and the word is given.
+    pub fn hold_saving(mut self, waiting: i64, word: Receiver<()>) {
+        sql_query("BEGIN").execute(&mut self.conn).unwrap();
+        sql_query("LOCK TABLE webhooks IN SHARE ROW EXCLUSIVE MODE").execute(&mut self.conn).unwrap();
+        std::thread::spawn(move || {
+            let until = Instant::now() + std::time::Duration::from_secs(20);
+            let waits = "SELECT count(*) FROM pg_locks WHERE relation = 'webhooks'::regclass AND NOT granted";
+            while number(&mut self.conn, waits) < waiting && Instant::now() < until {
+                std::thread::sleep(std::time::Duration::from_millis(10));
+            }
+            let _ = word.recv();
+            sql_query("COMMIT").execute(&mut self.conn).unwrap();
+        });
+    }
+
+    /// Its secrets don't open any more, as when the secret key is lost.
+    pub fn break_secrets(&mut self) {
+        let org = self.here().id;
+        let breaks = "UPDATE webhook_secrets SET sealed = sealed || '\\x00' WHERE organization_id = $1";
+        sql_query(breaks).bind::<SqlUuid, _>(org).execute(&mut self.conn).unwrap();
     }
 
     /// A delivery of the organization made last, with its event, its attempts, its lane and its figures.

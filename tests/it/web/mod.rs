@@ -1,6 +1,7 @@
 //! The screens, each as a whole page, as the part that htmx swaps, and as a form without script.
 
 mod credits;
+mod deliveries;
 mod keys;
 mod many_keys;
 mod usage;

@@ -1,14 +1,13 @@
-//! The tab Webhooks.
+//! The tab Webhooks: the webhook itself. Its deliveries are in `deliveries`.
+
+use std::sync::mpsc::channel;
 
 use diesel::{RunQueryDsl, sql_query};
-use time::Duration;
 
 use super::{hidden, main_of, part, path};
-use crate::support::{Answer, App, Client, Make, NewDelivery, Try, number};
-use latchkey::clock;
-use latchkey::ids::{EventId, JobId};
+use crate::support::{Answer, App, Client, Make, NewDelivery, number};
 
-const URL: &str = "https://93.184.215.34/latchkey";
+pub const URL: &str = "https://93.184.215.34/latchkey";
 
 /// The secret that an answer shows; panics when it shows none.
 fn shown_secret(answer: &Answer) -> String {
@@ -22,17 +21,13 @@ async fn save(browser: &Client, make: &Make, url: &str) -> Answer {
     browser.post(&path(make, "webhooks")).form(&[("url", url)]).send().await
 }
 
-async fn tab(browser: &Client, make: &Make) -> Answer {
+pub async fn tab(browser: &Client, make: &Make) -> Answer {
     browser.get(&path(make, "webhooks")).send().await
 }
 
 /// A person's click on a button of the page that needs no fields.
-async fn press(browser: &Client, make: &Make, noun: &str) -> Answer {
+pub async fn press(browser: &Client, make: &Make, noun: &str) -> Answer {
     browser.post(&path(make, &format!("webhooks/{noun}"))).form(&[]).send().await
-}
-
-fn count(page: &str) -> usize {
-    page.matches("data-delivery-id=").count()
 }
 
 #[actix_web::test]
@@ -169,198 +164,6 @@ async fn what_latchkey_switched_off_is_said_on_every_tab_to_admins() {
     assert!(tab(&app.browser(gone.an_admin()).await, &gone).await.text().contains("410 Gone"));
 }
 
-/// Deliveries in every state: job one delivered, job two behind a retry, job three given up.
-fn all_states(make: &mut Make) -> [EventId; 5] {
-    let now = clock::now();
-    let (fine, slow, dead) = (JobId::new(now), JobId::new(now), JobId::new(now));
-    let at = |minutes| now - Duration::minutes(minutes);
-    let refused = vec![Try::Answered(503, 88), Try::Failed("timeout", "No first byte within 15 s", 15_000)];
-    let progress = || NewDelivery { event_type: "analysis.progress".into(), state: "pending", tries: Vec::new(), ..NewDelivery::default() };
-    let dead = NewDelivery {
-        job: dead,
-        state: "gave_up",
-        at: at(5),
-        tries: vec![Try::Answered(500, 212)],
-        payload: r#"{"note":"<script>alert('body')</script>"}"#.into(),
-        answer: ("HTTP/1.1 500 <b>Oops</b>".into(), "<img src=x onerror=alert(1)>".into()),
-        ..NewDelivery::default()
-    };
-    [
-        make.delivery(dead),
-        make.delivery(NewDelivery { job: fine, at: at(4), ..NewDelivery::default() }),
-        make.delivery(NewDelivery { job: slow, sequence: 6, at: at(3), state: "overtaken", ..progress() }),
-        make.delivery(NewDelivery { job: slow, sequence: 7, at: at(2), tries: refused, due_in: Duration::seconds(151), ..progress() }),
-        make.delivery(NewDelivery { job: slow, sequence: 8, at: at(1), ..progress() }),
-    ]
-}
-
-#[actix_web::test]
-async fn the_list_tells_every_state_and_a_row_opens_to_its_attempts() {
-    let app = App::start();
-    let mut make = app.make().org().admin().member().webhook(URL);
-    let [dead, _, _, retrying, waiting] = all_states(&mut make);
-    let (admin, member) = (app.browser(make.an_admin()).await, app.browser(make.a_member()).await);
-    let page = tab(&admin, &make).await;
-    assert_eq!(count(page.text()), 5);
-    for words in ["Delivered", "Gave up", "Retrying", "Waiting for #7", "Overtaken", ">timeout<", "15,000 ms", " #8", "1 of 2", "50.00%"] {
-        assert!(main_of(&page).contains(words), "{words}");
-    }
-    assert!(main_of(&page).contains("2 events") && main_of(&page).contains("1 job behind a retry"));
-    assert_eq!(main_of(&page).matches(">Resend<").count(), 1, "only where it was given up");
-    let row = part(&admin, &path(&make, &format!("webhooks?open={retrying}"))).await;
-    assert!(row.text().trim_start().starts_with("<tbody"));
-    for words in [
-        "the next try is at",
-        "then after 30 min, 2 h, 5 h, 10 h and 10 h",
-        "The endpoint answered 503 Service Unavailable",
-        "No first byte within 15 s",
-        "Request of attempt 2",
-        "POST /latchkey HTTP/1.1",
-        ">Resend<",
-    ] {
-        assert!(row.text().contains(words), "{words}: {}", row.text());
-    }
-    let whole = admin.get(&path(&make, &format!("webhooks?open={waiting}"))).send().await;
-    assert!(whole.text().contains("leaves when #7 of the same job") && whole.text().contains("No attempt yet."));
-    assert!(!part(&admin, &path(&make, &format!("webhooks?row={retrying}"))).await.text().contains("the next try"));
-    let hostile = part(&member, &path(&make, &format!("webhooks?open={dead}"))).await;
-    assert!(!hostile.text().contains("<script>") && !hostile.text().contains("<img") && !hostile.text().contains("<b>Oops"));
-    assert!(hostile.text().contains("onerror=alert(1)") && !hostile.text().contains(">Resend<"), "and members look");
-    press(&admin, &make, "deactivation").await;
-    assert!(main_of(&tab(&admin, &make).await).contains("Waiting (off)"));
-}
-
-#[actix_web::test]
-async fn filters_and_pages_lead_through_the_list() {
-    let app = App::start();
-    let mut make = app.make().org().admin().webhook(URL);
-    all_states(&mut make);
-    let browser = app.browser(make.an_admin()).await;
-    for (query, rows) in [
-        ("state=delivered", 1),
-        ("state=retrying", 1),
-        ("state=waiting", 1),
-        ("state=gave_up", 1),
-        ("state=overtaken", 1),
-        ("event=analysis.progress", 3),
-        ("state=gave_up&event=analysis.progress", 0),
-    ] {
-        let list = part(&browser, &path(&make, &format!("webhooks?{query}"))).await;
-        assert!(list.text().trim_start().starts_with("<section id=\"deliveries\""), "{query}");
-        assert_eq!(count(list.text()), rows, "{query}");
-        assert_eq!(count(browser.get(&path(&make, &format!("webhooks?{query}"))).send().await.text()), rows, "{query}");
-    }
-    for (query, status) in [("state=lost", 422), ("event=nothing", 422), ("before=-1", 404), ("after=%00", 404)] {
-        assert_eq!(browser.get(&path(&make, &format!("webhooks?{query}"))).send().await.status, status, "{query}");
-    }
-    for minute in 10..31 {
-        make.delivery(NewDelivery { at: clock::now() - Duration::minutes(minute), ..NewDelivery::default() });
-    }
-    let link = |page: &str, rel: &str| {
-        let rest = page.split(&format!("rel=\"{rel}\" href=\"")).nth(1)?;
-        Some(rest.split('"').next()?.replace("&#38;", "&").replace("&amp;", "&"))
-    };
-    let newest = tab(&browser, &make).await;
-    assert_eq!((count(newest.text()), link(newest.text(), "prev")), (25, None));
-    let oldest = browser.get(&link(newest.text(), "next").expect("older ones")).send().await;
-    assert_eq!((count(oldest.text()), link(oldest.text(), "next")), (1, None));
-    let back = browser.get(&link(oldest.text(), "prev").expect("newer ones")).send().await;
-    assert_eq!((count(back.text()), link(back.text(), "prev")), (25, None));
-}
-
-#[actix_web::test]
-async fn sending_again_queues_the_same_event() {
-    let app = App::start();
-    let mut make = app.make().org().admin().webhook(URL);
-    let [dead, done, ..] = all_states(&mut make);
-    let browser = app.browser(make.an_admin()).await;
-    // Off, so that what is queued stays where it can be looked at.
-    press(&browser, &make, "deactivation").await;
-    for event in [dead, done] {
-        let answer = press(&browser, &make, &format!("deliveries/{event}/replay")).await;
-        assert_eq!((answer.status, answer.location()), (303, path(&make, &format!("webhooks?open={event}#r-{event}")).as_str()));
-    }
-    let waiting = part(&browser, &path(&make, "webhooks?state=waiting")).await;
-    assert!(waiting.text().contains(&dead.to_string()) && waiting.text().contains(&done.to_string()));
-    assert_eq!(press(&browser, &make, &format!("deliveries/{}/replay", EventId::new(clock::now()))).await.status, 404);
-    press(&browser, &make, "removal").await;
-    let refused = press(&browser, &make, &format!("deliveries/{dead}/replay")).await;
-    assert!(refused.status == 409 && refused.text().contains("There is no webhook"), "{}", refused.status);
-}
-
-#[actix_web::test]
-async fn all_failed_since_a_time_are_sent_again() {
-    let app = App::start();
-    let mut make = app.make().org().admin().webhook(URL);
-    let failed = |hours| NewDelivery {
-        at: clock::now() - Duration::hours(hours),
-        state: "gave_up",
-        tries: vec![Try::Answered(500, 3)],
-        ..NewDelivery::default()
-    };
-    for hours in [0, 2, 3, 50, 400] {
-        make.delivery(failed(hours));
-    }
-    let browser = app.browser(make.an_admin()).await;
-    press(&browser, &make, "deactivation").await;
-    let ask = path(&make, "webhooks/replays");
-    let asked = part(&browser, &ask).await;
-    for words in ["1 hour ago <small>1 delivery<", "24 hours ago <small>3 deliveries<", "7 days ago <small>4 deliveries<"] {
-        assert!(asked.text().contains(words), "{words}: {}", asked.text());
-    }
-    let told = async |answer: Answer| {
-        assert_eq!(answer.status, 303, "{}", answer.text());
-        main_of(&tab(&browser, &make).await).to_owned()
-    };
-    let hour = told(browser.post(&ask).form(&[("since", "3600")]).send().await).await;
-    assert!(hour.contains("<b>1 delivery is sent again.</b>"));
-    let long = told(browser.post(&ask).form(&[("since", "at"), ("at", "2020-01-01T00:00")]).send().await).await;
-    assert!(long.contains("<b>4 deliveries are sent again.</b>"));
-    let none = told(browser.post(&ask).form(&[("since", "604800")]).send().await).await;
-    assert!(none.contains("<b>Nothing to send again.</b>"));
-    for bad in [[("since", "at"), ("at", "soon")], [("since", "17"), ("at", "")]] {
-        assert_eq!(browser.post(&ask).form(&bad).send().await.status, 422);
-    }
-}
-
-#[actix_web::test]
-async fn the_page_keeps_itself_current_and_open_rows_in_their_place() {
-    let app = App::start();
-    let mut make = app.make().org().admin().webhook(URL);
-    let [.., top] = all_states(&mut make);
-    let browser = app.browser(make.an_admin()).await;
-    let base = path(&make, "webhooks/live?");
-    let live = async |query: String| part(&browser, &format!("{base}{query}")).await;
-    let both = live("state=&event=".into()).await;
-    assert!(
-        both.text().trim_start().starts_with("<section class=\"card\" id=\"endpoint\"")
-            && both.text().contains("hx-swap-oob=\"outerMorph\"")
-    );
-    assert_eq!(count(both.text()), 5);
-    assert_eq!(count(live(format!("open={top}&top={top}&open=evt_nonsense")).await.text()), 5);
-    let held = live("held=1".into()).await;
-    assert!(held.text().contains("id=\"endpoint\"") && !held.text().contains("id=\"deliveries\""));
-    make.delivery(NewDelivery::default());
-    let pinned = (live(format!("open={top}&top={top}")).await, live(format!("top={top}")).await);
-    assert!(count(pinned.0.text()) == 5 && pinned.0.text().contains("Newer ones are in"), "nothing above an open row");
-    assert!(count(pinned.1.text()) == 6 && !pinned.1.text().contains("Newer ones are in"));
-}
-
-#[actix_web::test]
-async fn strangers_find_nothing() {
-    let app = App::start();
-    let mut ours = app.make().org().admin().webhook(URL);
-    let theirs = app.make().org().admin().webhook(URL);
-    let event = all_states(&mut ours)[0];
-    let other = app.browser(theirs.an_admin()).await;
-    for query in [format!("open={event}"), format!("row={event}")] {
-        assert_eq!(part(&other, &path(&theirs, &format!("webhooks?{query}"))).await.status, 404, "{query}");
-    }
-    assert_eq!(press(&other, &theirs, &format!("deliveries/{event}/replay")).await.status, 404);
-    assert_eq!(count(tab(&other, &theirs).await.text()), 0);
-    assert_eq!(count(other.get(&path(&theirs, &format!("webhooks?before={event}"))).send().await.text()), 0);
-}
-
 #[actix_web::test]
 async fn an_open_page_keeps_no_session_from_being_idle() {
     let app = App::start();
@@ -373,4 +176,107 @@ async fn an_open_page_keeps_no_session_from_being_idle() {
     assert_eq!(number(&mut conn, idle), 1, "the page asked by itself");
     assert_eq!(tab(&browser, &make).await.status, 200);
     assert_eq!(number(&mut conn, idle), 0, "a person did");
+}
+
+#[actix_web::test]
+async fn the_form_of_a_first_webhook_sent_twice_says_what_became_of_the_secret() {
+    let app = App::start();
+    let make = app.make().org().admin();
+    let browser = app.browser(make.an_admin()).await;
+    let first = hidden(tab(&browser, &make).await.text(), "first");
+    let send = |url: &'static str, first: String| browser.post(&path(&make, "webhooks")).form(&[("url", url), ("first", &first)]).send();
+    shown_secret(&send(URL, first.clone()).await);
+    // The second click of a double click; and a form that was open since before.
+    for url in [URL, "https://93.184.215.34/elsewhere", "nonsense"] {
+        let again = send(url, first.clone()).await;
+        assert_eq!((again.status, again.text().contains("webhook-secret")), (409, false), "{url}");
+        let words = "if nobody copied it, Rotate Secret makes a new one.";
+        assert!(again.text().contains("<b>The webhook is saved already.</b>") && again.text().contains(words), "{}", main_of(&again));
+    }
+    assert!(tab(&browser, &make).await.text().contains(&format!("<code>{URL}</code>")), "nothing was changed");
+    assert!(!browser.get(&path(&make, "webhooks/edit")).send().await.text().contains("name=\"first\""));
+}
+
+#[actix_web::test]
+async fn of_two_clicks_at_once_one_answer_has_the_secret_and_the_other_says_so() {
+    let app = App::start();
+    let make = app.make().org().admin();
+    let browser = app.browser(make.an_admin()).await;
+    let (give, word) = channel();
+    // Both find no webhook, and both wait to save one.
+    app.make().hold_saving(2, word);
+    give.send(()).unwrap();
+    let send = || browser.post(&path(&make, "webhooks")).form(&[("url", URL), ("first", "1")]).send();
+    let (one, other) = tokio::join!(send(), send());
+    let (saved, told) = if one.status == 200 { (one, other) } else { (other, one) };
+    shown_secret(&saved);
+    assert!(told.status == 409 && told.text().contains("<b>The webhook is saved already.</b>"), "{} {}", told.status, main_of(&told));
+}
+
+#[actix_web::test]
+async fn what_is_wrong_with_a_new_url_is_said_on_the_tab() {
+    let app = App::start();
+    let make = app.make().org().admin().webhook(URL);
+    let browser = app.browser(make.an_admin()).await;
+    let asked = browser.get(&path(&make, "webhooks/edit")).send().await;
+    let refused = save(&browser, &make, "nonsense").await;
+    assert_eq!((asked.status, refused.status), (200, 422));
+    for (page, typed) in [(&asked, URL), (&refused, "nonsense")] {
+        for words in ["aria-current=\"page\">Webhooks</a>", "id=\"deliveries\"", "role=\"switch\"", "Update Webhook", " autofocus>"] {
+            assert!(main_of(page).contains(words), "{words}: {}", main_of(page));
+        }
+        assert!(main_of(page).contains(&format!("name=\"url\" type=\"url\" value=\"{typed}\"")));
+    }
+    assert!(refused.text().contains("id=\"url-error\"") && refused.text().contains("aria-invalid=\"true\""));
+}
+
+#[actix_web::test]
+async fn a_secret_that_can_not_be_opened_is_told_and_replaced() {
+    let app = App::start();
+    let mut make = app.make().org().admin().webhook(URL);
+    let event = make.delivery(NewDelivery { state: "pending", tries: Vec::new(), ..NewDelivery::default() });
+    let mut conn = app.database().conn();
+    make.break_secrets();
+    sql_query("UPDATE delivery_lanes SET claim = gen_random_uuid()").execute(&mut conn).unwrap();
+    let browser = app.browser(make.an_admin()).await;
+    let page = browser.get(&path(&make, &format!("webhooks?open={event}"))).send().await;
+    for words in [
+        "The signing secret can’t be opened, so deliveries wait.",
+        "latchkey doctor",
+        "Waiting (can’t sign)",
+        "leaves when there is a signing secret",
+    ] {
+        assert!(main_of(&page).contains(words), "{words}: {}", main_of(&page));
+    }
+    assert!(!main_of(&page).contains("Sending<") && !main_of(&page).contains(">Delivering"));
+    let test = press(&browser, &make, "test").await;
+    assert!(test.status == 409 && test.text().contains("nothing leaves unsigned"), "{}", test.status);
+    let ask = path(&make, "webhooks/secret-rotation");
+    let asked = part(&browser, &ask).await;
+    assert!(!asked.text().contains("value=\"overlap\"") && asked.text().contains("value=\"now\" checked"), "{}", asked.text());
+    // A dialog from before chooses the overlap; what can't be opened can't sign all the same.
+    let rotated = browser.post(&ask).form(&[("old", "overlap"), ("generation", &hidden(asked.text(), "generation"))]).send().await;
+    shown_secret(&rotated);
+    assert!(!rotated.text().contains("can’t be opened") && !rotated.text().contains("Signs too"), "{}", main_of(&rotated));
+}
+
+#[actix_web::test]
+async fn the_reference_says_what_becomes_of_a_failure() {
+    let app = App::start();
+    let make = app.make().org().admin();
+    let page = tab(&app.browser(make.an_admin()).await, &make).await;
+    for words in [
+        "Tried again after 5 s, 5 min, 30 min, 2 h, 5 h, 10 h and 10 h, each up to 10% longer. After 8 tries it is given up; Resend starts over. Redirects are not followed.",
+        "<dt>With <code>Retry-After</code></dt>",
+        "<dt>410 Gone</dt><dd>Switches the webhook off, as five days of nothing but failures do.</dd>",
+        "Events wait, for seven days; then they are given up.",
+        "external_reference",
+        "code and message of a failure",
+    ] {
+        assert!(main_of(&page).contains(words), "{words}");
+    }
+    let hurried = App::with_local_webhooks(&[std::time::Duration::from_secs(90)]);
+    let make = hurried.make().org().admin();
+    let page = tab(&hurried.browser(make.an_admin()).await, &make).await;
+    assert!(main_of(&page).contains("Tried again after 1 min 30 s, each up to 10% longer. After 2 tries"), "the running settings");
 }
