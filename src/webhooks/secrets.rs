@@ -93,10 +93,14 @@ pub fn open_secrets(keyring: &Keyring, organization: OrgId, sealed: &[Vec<u8>]) 
 /// What a test event is signed with: all that sign now.
 ///
 /// # Errors
-/// `NotFound` where there is no webhook; `Internal` when one does not open; those of the database.
+/// `NotFound` where there is no webhook; `Conflict` when one does not open; those of the database.
 pub fn secrets(conn: &mut PgConnection, organization: OrgId, now: OffsetDateTime, keyring: &Keyring) -> Result<Vec<SigningSecret>> {
     let sealed = sealed(conn, organization, now)?;
-    if sealed.is_empty() { Err(Error::NotFound) } else { open_secrets(keyring, organization, &sealed) }
+    if sealed.is_empty() {
+        return Err(Error::NotFound);
+    }
+    let shut = "The signing secret can’t be opened, and nothing leaves unsigned. Rotate it, or bring back the key that it was sealed with.";
+    open_secrets(keyring, organization, &sealed).map_err(|_| Error::Conflict(shut.into()))
 }
 
 /// Whether one of those that sign now does not open, so that nothing can be sent.

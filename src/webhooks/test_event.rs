@@ -87,8 +87,8 @@ pub fn test_payload(profile: &Profile, now: OffsetDateTime, event_type: Option<&
 /// The parcel of a test: to where the webhook goes, also while it is off, signed with all that signs now. Nothing is stored.
 ///
 /// # Errors
-/// `Conflict` where there is no webhook; as [`test_payload`]; `Forbidden`, `NotFound` for who may not; `Internal` when a secret
-/// does not open; those of the database.
+/// `Conflict` where there is no webhook, or a secret that does not open; as [`test_payload`]; `Forbidden`, `NotFound` for who may
+/// not; those of the database.
 pub fn test_parcel(
     conn: &mut PgConnection, actor: &Actor, now: OffsetDateTime, organization: OrgId, keyring: &Keyring, profile: &Profile,
     event_type: Option<&str>,

@@ -274,6 +274,19 @@ async fn slow_endpoints_keep_nobody_from_the_database() {
     assert_in_history(&mut desk.database().conn(), &answers);
 }
 
+#[actix_web::test]
+async fn nothing_leaves_unsigned_and_that_is_said() {
+    let desk = Desk::open();
+    let (_, partner) = scene(&desk);
+    saved(&partner, HOOK).await;
+    // As when the secret key was lost.
+    sql_query("UPDATE webhook_secrets SET sealed = '\\x00'").execute(&mut desk.database().conn()).unwrap();
+    let refused = partner.post("/webhook/test").send().await;
+    assert_eq!((refused.status, refused.json()["code"].as_str()), (409, Some("conflict")));
+    assert!(refused.text().contains("The signing secret can’t be opened"), "{}", refused.text());
+    assert!(desk.parcels().is_empty());
+}
+
 /// A flood of tests is no way to hold what others need; nor is asking and going away.
 #[actix_web::test]
 async fn two_tests_of_an_organization_are_under_way_at_most() {
