@@ -80,7 +80,8 @@ impl Dispatcher {
 
     /// Claims what it has room for. Whether there may be more to claim once a lane has ended.
     async fn fill(self: &Rc<Self>) -> bool {
-        let free = MOST - self.lanes.get();
+        let under_way = self.lanes.get();
+        let free = MOST - under_way;
         if free == 0 {
             return true;
         }
@@ -102,8 +103,8 @@ impl Dispatcher {
                     let slot = Slot::take(self, claimed.organization);
                     spawn_local(async move { slot.0.work(claimed).await });
                 }
-                // What it got may have been its share and not all that is due.
-                self.lanes.get() > 0
+                // What it got may have been its share and not all that is due; nothing, where those that had the share end just now.
+                under_way + self.lanes.get() > 0
             }
             Err(error) => {
                 tracing::debug!(%error, "nothing claimed");
