@@ -70,25 +70,24 @@ impl Dispatcher {
     pub async fn run(self: Rc<Self>) {
         let mut ear = self.site.news.listen();
         while !self.site.news.is_stopped() {
-            let may_be_more = self.fill().await;
-            self.rest(&mut ear, may_be_more).await;
+            self.fill().await;
+            self.rest(&mut ear).await;
         }
         while self.lanes.get() > 0 {
             self.freed.notified().await;
         }
     }
 
-    /// Claims what it has room for. Whether there may be more to claim once a lane has ended.
-    async fn fill(self: &Rc<Self>) -> bool {
-        let under_way = self.lanes.get();
-        let free = MOST - under_way;
+    /// Claims what it has room for.
+    async fn fill(self: &Rc<Self>) {
+        let free = MOST - self.lanes.get();
         if free == 0 {
-            return true;
+            return;
         }
         let busy = self.busy.borrow().iter().map(|(organization, lanes)| (*organization, *lanes)).collect();
         let of = self.whom();
         if of.as_ref().is_some_and(Vec::is_empty) {
-            return self.lanes.get() > 0;
+            return;
         }
         let is_walk = of.is_none();
         match self.claim.ask(Want { free, busy, of }).await {
@@ -103,14 +102,11 @@ impl Dispatcher {
                     let slot = Slot::take(self, claimed.organization);
                     spawn_local(async move { slot.0.work(claimed).await });
                 }
-                // What it got may have been its share and not all that is due; nothing, where those that had the share end just now.
-                under_way + self.lanes.get() > 0
             }
             Err(error) => {
                 tracing::debug!(%error, "nothing claimed");
                 self.next_walk.set(Instant::now());
                 sleep(AWAY).await;
-                false
             }
         }
     }
@@ -123,10 +119,11 @@ impl Dispatcher {
         (!everywhere).then(|| named.organizations.into_iter().collect())
     }
 
-    async fn rest(&self, ear: &mut Ear, may_be_more: bool) {
+    /// Until somebody rings, a lane ends, whose organization may have more than its share was, or it is time to walk.
+    async fn rest(&self, ear: &mut Ear) {
         tokio::select! {
             () = ear.rung(SAFETY_NET) => {}
-            () = self.freed.notified(), if may_be_more => {}
+            () = self.freed.notified() => {}
         }
     }
 
