@@ -2,8 +2,8 @@
 //! lane for as long as it has a next.
 //!
 //! It wakes by the news of this process at once and looks at the organizations that they name, and at those whose lanes have
-//! ended. Once a second it walks through all, for what other instances left and for retries that are due: with thousands of
-//! endpoints that are down, what goes to the others costs no more than without them.
+//! ended. Once a second it walks through all, for what other instances left and for retries that are due, a stretch at a time:
+//! with thousands of endpoints that are down, what goes to the others hardly waits for that.
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeSet, HashMap, HashSet};
@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 use tokio::task::spawn_local;
 use tokio::time::sleep;
+use uuid::Uuid;
 
 use super::Sender;
 use crate::batch::Batch;
@@ -22,7 +23,7 @@ use crate::ids::OrgId;
 use crate::metrics::Metrics;
 use crate::site::Site;
 use crate::wake::Ear;
-use crate::webhooks::{self, BEGIN_WITHIN, Claim, Claimed, LEASE, Outcome, Record, Want, retry};
+use crate::webhooks::{self, BEGIN_WITHIN, Claim, Claimed, Given, LEASE, Outcome, Record, Want, retry};
 
 /// Most lanes that one instance works on at the same time: each has at most one request under way.
 pub const MOST: usize = 512;
@@ -36,6 +37,38 @@ pub async fn keep_running(dispatcher: Rc<Dispatcher>) {
     while let Err(error) = spawn_local(Rc::clone(&dispatcher).run()).await {
         tracing::error!(%error, "the dispatcher broke and is begun again");
         sleep(SAFETY_NET).await;
+    }
+}
+
+/// Where the walk through all organizations is.
+#[derive(Clone, Copy)]
+struct Walk {
+    /// The last that it came to; none: between two walks.
+    at: Option<OrgId>,
+    /// When the next begins.
+    next: Instant,
+    /// Whether that is as soon as this one has ended.
+    again: bool,
+}
+
+impl Walk {
+    /// After whom to go on, if at all.
+    fn from(&self) -> Option<OrgId> {
+        self.at.or_else(|| (self.next <= Instant::now()).then_some(OrgId(Uuid::nil())))
+    }
+
+    fn hurry(&mut self, is_needed: bool) {
+        if is_needed {
+            (self.next, self.again) = (Instant::now(), self.at.is_some());
+        }
+    }
+
+    fn went(&mut self, reached: Option<OrgId>) {
+        self.at = reached;
+        if reached.is_none() {
+            let pause = if std::mem::take(&mut self.again) { Duration::ZERO } else { SAFETY_NET };
+            self.next = Instant::now() + pause;
+        }
     }
 }
 
@@ -54,69 +87,83 @@ pub struct Dispatcher {
     freed: Notify,
     /// Whose lanes have ended since the last claim: they may have more.
     ended: RefCell<BTreeSet<OrgId>>,
-    /// When it may look through all again without being told to.
-    next_walk: Cell<Instant>,
+    walk: Cell<Walk>,
+    /// Why the last claim failed; empty: it did not.
+    trouble: RefCell<String>,
 }
 
 impl Dispatcher {
     /// One that has nothing under way.
     pub fn new(site: Site, metrics: Metrics, sender: Rc<Sender>, claim: Batch<Claim>, record: Batch<Record>) -> Rc<Self> {
-        let (busy, lanes, shut, freed, ended) = Default::default();
-        let next_walk = Cell::new(Instant::now());
-        Rc::new(Self { site, metrics, sender, claim, record, busy, lanes, shut, freed, ended, next_walk })
+        let (busy, lanes, shut, freed, ended, trouble) = Default::default();
+        let walk = Cell::new(Walk { at: None, next: Instant::now(), again: false });
+        Rc::new(Self { site, metrics, sender, claim, record, busy, lanes, shut, freed, ended, walk, trouble })
     }
 
     /// Works until the news stop, and then until what is under way has been recorded.
     pub async fn run(self: Rc<Self>) {
         let mut ear = self.site.news.listen();
         while !self.site.news.is_stopped() {
-            self.fill().await;
-            self.rest(&mut ear).await;
+            if self.fill().await {
+                self.rest(&mut ear).await;
+            }
         }
         while self.lanes.get() > 0 {
             self.freed.notified().await;
         }
     }
 
-    /// Claims what it has room for.
-    async fn fill(self: &Rc<Self>) {
+    /// Claims what it has room for. Whether there is nothing more to do at once.
+    async fn fill(self: &Rc<Self>) -> bool {
         let free = MOST - self.lanes.get();
         if free == 0 {
-            return;
+            return true;
+        }
+        let mut named = self.site.news.take();
+        named.organizations.append(&mut self.ended.borrow_mut());
+        let mut walk = self.walk.get();
+        walk.hurry(named.everybody);
+        let of: Vec<OrgId> = named.organizations.into_iter().collect();
+        let from = walk.from();
+        if of.is_empty() && from.is_none() {
+            return true;
         }
         let busy = self.busy.borrow().iter().map(|(organization, lanes)| (*organization, *lanes)).collect();
-        let of = self.whom();
-        if of.as_ref().is_some_and(Vec::is_empty) {
-            return;
-        }
-        let is_walk = of.is_none();
-        match self.claim.ask(Want { free, busy, of }).await {
-            Ok(claimed) => {
-                // Somebody may have come away with nothing where all that was free is taken.
-                self.next_walk.set(match (claimed.len() == free, is_walk) {
-                    (true, _) => Instant::now(),
-                    (false, true) => Instant::now() + SAFETY_NET,
-                    (false, false) => self.next_walk.get(),
-                });
-                for claimed in claimed {
+        let is_done = match self.claim.ask(Want { free, busy, of, walk: from }).await {
+            Ok(Given { lanes, reached }) => {
+                // Where all that was free is taken, somebody may have come away with nothing.
+                walk.hurry(lanes.len() == free);
+                if from.is_some() {
+                    walk.went(reached);
+                }
+                for claimed in lanes {
                     let slot = Slot::take(self, claimed.organization);
                     spawn_local(async move { slot.0.work(claimed).await });
                 }
+                self.trouble.borrow_mut().clear();
+                walk.at.is_none()
             }
             Err(error) => {
-                tracing::debug!(%error, "nothing claimed");
-                self.next_walk.set(Instant::now());
+                self.tell(&error);
+                walk.hurry(true);
                 sleep(AWAY).await;
+                false
             }
-        }
+        };
+        self.walk.set(walk);
+        is_done
     }
 
-    /// Where to look now; none: everywhere.
-    fn whom(&self) -> Option<Vec<OrgId>> {
-        let mut named = self.site.news.take();
-        named.organizations.append(&mut self.ended.borrow_mut());
-        let everywhere = named.everybody || self.next_walk.get() <= Instant::now();
-        (!everywhere).then(|| named.organizations.into_iter().collect())
+    /// Tells why nothing is claimed, once for as long as it is the same. A database that is away is told by others.
+    fn tell(&self, error: &Error) {
+        let text = error.to_string();
+        if *self.trouble.borrow() != text {
+            match error {
+                Error::Unavailable(_) => tracing::debug!(%error, "nothing claimed"),
+                _ => tracing::error!(%error, "nothing is delivered"),
+            }
+            *self.trouble.borrow_mut() = text;
+        }
     }
 
     /// Until somebody rings, a lane ends, whose organization may have more than its share was, or it is time to walk.
@@ -138,7 +185,7 @@ impl Dispatcher {
                 }
                 Err(error) => {
                     // Nothing may leave unsigned; `latchkey doctor` tells which secrets are shut. Told once, since the lane
-                    // comes round again with every claim that lapses.
+                    // comes round again with every claim that lapses; and nobody looks for more of them before the next walk.
                     if self.shut.borrow_mut().insert(claimed.organization) {
                         tracing::error!(organization = %claimed.organization, %error, "a webhook waits: its secret does not open");
                     }
@@ -150,9 +197,13 @@ impl Dispatcher {
             let verdict = retry::verdict(&self.site.webhooks, &attempt, claimed.failures, rand::random());
             self.count(&claimed, &attempt);
             let go_on = !self.site.news.is_stopped();
+            let organization = claimed.organization;
             match self.told(Outcome { claimed, attempt, verdict, go_on }).await {
                 Some(next) => claimed = next,
-                None => return,
+                None => {
+                    self.ended.borrow_mut().insert(organization);
+                    return;
+                }
             }
         }
     }
@@ -206,7 +257,6 @@ impl Drop for Slot {
                 busy.remove(organization);
             }
         }
-        dispatcher.ended.borrow_mut().insert(*organization);
         dispatcher.freed.notify_one();
     }
 }

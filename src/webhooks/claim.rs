@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use diesel::pg::PgConnection;
 use diesel::prelude::*;
 use diesel::sql_types as sql;
+use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::batch::Decide;
@@ -43,6 +44,8 @@ pub struct Claimed {
     pub secrets: Vec<Vec<u8>>,
     /// Whether nothing but failures came of late, so that a success is news.
     pub is_failing: bool,
+    /// When the webhook was switched on or pointed elsewhere last: what comes of the attempt says nothing of a later one.
+    pub resumed_at: Option<OffsetDateTime>,
 }
 
 /// What a sender has room for.
@@ -52,9 +55,23 @@ pub struct Want {
     pub free: usize,
     /// Organizations with lanes under way, and how many.
     pub busy: Vec<(OrgId, usize)>,
-    /// Where to look; none: everywhere, at a probe for each organization with anything that waits.
-    pub of: Option<Vec<OrgId>>,
+    /// Where to look.
+    pub of: Vec<OrgId>,
+    /// And with the next of those with anything that waits, after this one in the order of ids.
+    pub walk: Option<OrgId>,
 }
+
+/// What a sender gets.
+#[derive(Debug, Default)]
+pub struct Given {
+    /// Lanes that are its own now.
+    pub lanes: Vec<Claimed>,
+    /// How far the walk came; none: to the end, or there was none.
+    pub reached: Option<OrgId>,
+}
+
+/// Organizations of one piece of a walk: a few milliseconds, after which those that have news come first again.
+const STRETCH: usize = 500;
 
 /// Gives lanes to a sender. One asker at a time.
 #[derive(Default)]
@@ -64,13 +81,13 @@ pub struct Claim {
 
 impl Decide for Claim {
     type Ask = Want;
-    type Answer = Vec<Claimed>;
+    type Answer = Given;
 
     fn connected(&self, conn: &mut PgConnection) -> Result<()> {
         settle_session(conn)
     }
 
-    fn decide(&self, conn: &mut PgConnection, asks: &[Want]) -> Result<Vec<Vec<Claimed>>> {
+    fn decide(&self, conn: &mut PgConnection, asks: &[Want]) -> Result<Vec<Given>> {
         self.plans.refresh(conn)?;
         asks.iter().map(|want| claim(conn, want)).collect()
     }
@@ -107,21 +124,36 @@ statement! {
     Lanes<'a> -> (sql::Uuid, sql::Uuid, sql::Bool) = include_str!("claim.sql");
     organizations: Vec<OrgId> as sql::Array<sql::Uuid>,
     lanes: Vec<i64> as sql::Array<sql::Int8>,
-    everywhere: bool as sql::Bool,
     of: Vec<OrgId> as sql::Array<sql::Uuid>,
     free: i64 as sql::Int8,
     claim: Uuid as sql::Uuid,
     lease_s: f64 as sql::Double,
 }
 
-fn claim(conn: &mut PgConnection, want: &Want) -> Result<Vec<Claimed>> {
+statement! {
+    Walk<'a> -> (sql::Uuid, sql::Bool) = include_str!("walk.sql");
+    after: OrgId as sql::Uuid,
+    most: i32 as sql::Int4,
+}
+
+fn claim(conn: &mut PgConnection, want: &Want) -> Result<Given> {
+    let (mut of, mut reached) = (want.of.clone(), None);
+    if let Some(after) = want.walk {
+        let walked: Vec<(OrgId, bool)> = Walk { after, most: STRETCH as i32, _life: PhantomData }.load(conn)?;
+        reached = walked.last().filter(|_| walked.len() == STRETCH).map(|(organization, _)| *organization);
+        of.extend(walked.iter().filter(|(_, is_due)| *is_due).map(|(organization, _)| *organization));
+    }
+    let lanes = if of.is_empty() { Vec::new() } else { claim_of(conn, want, of)? };
+    Ok(Given { lanes, reached })
+}
+
+fn claim_of(conn: &mut PgConnection, want: &Want, of: Vec<OrgId>) -> Result<Vec<Claimed>> {
     let since = Instant::now();
     let claim = Uuid::from_u128(rand::random());
     let statement = Lanes {
         organizations: want.busy.iter().map(|(organization, _)| *organization).collect(),
         lanes: want.busy.iter().map(|(_, lanes)| *lanes as i64).collect(),
-        everywhere: want.of.is_none(),
-        of: want.of.clone().unwrap_or_default(),
+        of,
         free: want.free as i64,
         claim,
         lease_s: LEASE.as_secs_f64(),
@@ -156,6 +188,7 @@ pub(super) struct Head {
     url: String,
     pub(super) is_enabled: bool,
     is_failing: bool,
+    resumed_at: Option<OffsetDateTime>,
     secrets: Vec<Vec<u8>>,
 }
 
@@ -172,12 +205,13 @@ impl Head {
             url: self.url,
             secrets: self.secrets,
             is_failing: self.is_failing,
+            resumed_at: self.resumed_at,
         }
     }
 }
 
 statement! {
-    Heads<'a> -> (sql::Uuid, sql::Uuid, sql::Uuid, sql::Int4, sql::Text, sql::Text, sql::Bool, sql::Bool, sql::Array<sql::Binary>)
+    Heads<'a> -> (sql::Uuid, sql::Uuid, sql::Uuid, sql::Int4, sql::Text, sql::Text, sql::Bool, sql::Bool, sql::Nullable<sql::Timestamptz>, sql::Array<sql::Binary>)
         = include_str!("heads.sql");
     organizations: Vec<OrgId> as sql::Array<sql::Uuid>,
     lanes: Vec<Uuid> as sql::Array<sql::Uuid>,

@@ -1,5 +1,5 @@
 -- The head of each lane, with all that it takes to send it. The binds: organizations, lanes.
-SELECT d.organization_id, d.lane, d.event_id, d.failures::int, e.payload::text, w.url, w.disabled_at IS NULL, w.failing_since IS NOT NULL,
+SELECT d.organization_id, d.lane, d.event_id, d.failures::int, e.payload::text, w.url, w.disabled_at IS NULL, w.failing_since IS NOT NULL, w.resumed_at,
     ARRAY(
         SELECT s.sealed FROM webhook_secrets s
         WHERE s.organization_id = w.organization_id AND (s.ends_at IS NULL OR s.ends_at > now())

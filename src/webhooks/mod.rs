@@ -46,7 +46,7 @@ mod standing;
 mod test_event;
 
 pub use backlog::{Backlog, backlog};
-pub use claim::{BEGIN_WITHIN, Claim, Claimed, LEASE, Want};
+pub use claim::{BEGIN_WITHIN, Claim, Claimed, Given, LEASE, Want};
 pub use feed::{FeedEvent, FeedPage, feed};
 pub use forget::{PATIENCE as OFF_PATIENCE, forget_old};
 pub use outbox::{NewEvent, publish};

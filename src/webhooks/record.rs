@@ -1,7 +1,7 @@
 //! Recording: what came of attempts, and what comes next in their lanes. Many at once, in one transaction; a sender goes on with
 //! its lane when that is committed.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::marker::PhantomData;
 use std::time::{Duration, Instant};
 
@@ -87,9 +87,18 @@ fn record(conn: &mut PgConnection, since: Instant, asks: &[Outcome]) -> Result<V
     let lanes: Vec<(OrgId, Uuid)> = ended.iter().map(|ask| ask.lane()).collect();
     let heads = if lanes.is_empty() { Vec::new() } else { heads(conn, &lanes)? };
     let mut next: HashMap<(OrgId, Uuid), Head> = heads.into_iter().map(|head| ((head.organization, head.lane), head)).collect();
+    let is_current = |ask: &Outcome| hooks.iter().any(|hook| hook.is_of(ask));
     let mut steps = Steps::default();
+    for ask in asks.iter().filter(|ask| ask.verdict == Verdict::Delivered) {
+        // Late, and the lane waits for its next try: that is over.
+        if by_lane.get(&ask.lane()).is_some_and(|standing| standing.claim.is_none()) {
+            steps.push(ask, "wait", Duration::ZERO);
+        }
+    }
     for ask in &ours {
         match (ask.verdict, next.get(&ask.lane())) {
+            // What another address, or the same before it was put right, answered is no reason to wait.
+            (Verdict::Retry(_), _) if !is_over(ask) && !is_current(ask) => steps.push(ask, "wait", Duration::ZERO),
             (Verdict::Retry(pause), _) if !is_over(ask) => steps.push(ask, "wait", pause),
             // It waits with the rest for the webhook to be switched on again.
             (Verdict::Gone, _) => steps.push(ask, "wait", Duration::ZERO),
@@ -107,36 +116,51 @@ fn record(conn: &mut PgConnection, since: Instant, asks: &[Outcome]) -> Result<V
     Ok(asks.iter().map(goes_on).collect())
 }
 
-/// A webhook that may have to be written to: since when it fails, and the database's own time.
-type Hooks = BTreeMap<OrgId, (Option<OffsetDateTime>, OffsetDateTime)>;
+/// A webhook that may have to be written to, as its lock found it.
+#[derive(Queryable)]
+struct Hook {
+    organization: OrgId,
+    failing_since: Option<OffsetDateTime>,
+    resumed_at: Option<OffsetDateTime>,
+    /// The database's own time.
+    now: OffsetDateTime,
+}
+
+impl Hook {
+    /// Whether that was sent to the webhook as it is now. What was under way when it was pointed elsewhere, or switched on again,
+    /// says nothing of that.
+    fn is_of(&self, ask: &Outcome) -> bool {
+        self.organization == ask.claimed.organization && self.resumed_at == ask.claimed.resumed_at
+    }
+}
 
 /// Locks the webhooks whose standing these outcomes may change: a failure always may, a success after failures.
-fn hold_webhooks(conn: &mut PgConnection, asks: &[Outcome]) -> Result<Hooks> {
+fn hold_webhooks(conn: &mut PgConnection, asks: &[Outcome]) -> Result<Vec<Hook>> {
     let news = |ask: &&Outcome| ask.verdict != Verdict::Delivered || ask.claimed.is_failing;
     let organizations: BTreeSet<OrgId> = asks.iter().filter(news).map(|ask| ask.claimed.organization).collect();
     if organizations.is_empty() {
-        return Ok(Hooks::new());
+        return Ok(Vec::new());
     }
-    let rows: Vec<(OrgId, Option<OffsetDateTime>, OffsetDateTime)> = webhooks::table
+    let now = diesel::dsl::sql::<sql::Timestamptz>("now()");
+    Ok(webhooks::table
         .filter(webhooks::organization_id.eq_any(organizations))
         .order(webhooks::organization_id)
-        .select((webhooks::organization_id, webhooks::failing_since, diesel::dsl::sql::<sql::Timestamptz>("now()")))
+        .select((webhooks::organization_id, webhooks::failing_since, webhooks::resumed_at, now))
         .for_no_key_update()
-        .load(conn)?;
-    Ok(rows.into_iter().map(|(organization, since, now)| (organization, (since, now))).collect())
+        .load(conn)?)
 }
 
 /// Notes since when an endpoint fails, and switches off one that says it is gone, or that has failed for too long. A success
 /// counts whoever had the lane, what else an endpoint answered only to who had it.
-fn judge(conn: &mut PgConnection, hooks: &Hooks, asks: &[Outcome], ours: &[&Outcome]) -> Result<()> {
-    for (&organization, &(since, now)) in hooks {
-        let theirs = || ours.iter().filter(|ask| ask.claimed.organization == organization);
-        let works = asks.iter().any(|ask| ask.claimed.organization == organization && ask.verdict == Verdict::Delivered);
-        let hook = webhooks::table.find(organization);
+fn judge(conn: &mut PgConnection, hooks: &[Hook], asks: &[Outcome], ours: &[&Outcome]) -> Result<()> {
+    for hook @ &Hook { organization, failing_since: since, now, .. } in hooks {
+        let theirs = || ours.iter().filter(|ask| hook.is_of(ask));
+        let works = asks.iter().any(|ask| hook.is_of(ask) && ask.verdict == Verdict::Delivered);
+        let row = webhooks::table.find(organization);
         if works && since.is_some() {
-            diesel::update(hook).set(webhooks::failing_since.eq(None::<OffsetDateTime>)).execute(conn)?;
+            diesel::update(row).set(webhooks::failing_since.eq(None::<OffsetDateTime>)).execute(conn)?;
         } else if !works && since.is_none() && theirs().next().is_some() {
-            diesel::update(hook).set(webhooks::failing_since.eq(now)).execute(conn)?;
+            diesel::update(row).set(webhooks::failing_since.eq(now)).execute(conn)?;
         }
         // Where events are rare, five days may lie between two failures: one that was tried again and again must be among them.
         let for_long = !works && since.is_some_and(|since| since + PATIENCE <= now);
@@ -239,6 +263,7 @@ impl<'a> Attempts<'a> {
             endings: column(asks, |ask| match ask.verdict {
                 Verdict::Delivered => Some("delivered"),
                 Verdict::GaveUp if is_ours(ask) => Some("gave_up"),
+                Verdict::Gone => Some("pending"),
                 _ => None,
             }),
             ats: column(asks, |ask| ask.attempt.at),

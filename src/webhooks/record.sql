@@ -11,14 +11,15 @@ WITH given AS (
     WHERE NOT EXISTS (
         SELECT FROM delivery_attempts t WHERE t.organization_id = a.organization_id AND t.event_id = a.event_id AND t.at = a.at OFFSET 0)
 ),
--- `ending` is what the attempt ends its delivery with: 'delivered' always does, 'gave_up' only what is pending.
+-- `ending` is what the attempt ends its delivery with: 'delivered' always does, 'gave_up' only what is pending. 'pending' leaves
+-- it so and counts as none of its tries, null is a try that failed.
 ended AS (
     UPDATE deliveries d SET
         attempts = d.attempts + 1,
-        failures = d.failures + (g.ending IS DISTINCT FROM 'delivered')::int,
+        failures = d.failures + (coalesce(g.ending, 'gave_up') = 'gave_up')::int,
         state = CASE WHEN g.ending = 'delivered' OR d.state = 'pending' THEN coalesce(g.ending, d.state) ELSE d.state END,
         finished_at = CASE
-            WHEN g.ending = 'delivered' AND d.state <> 'delivered' OR d.state = 'pending' AND g.ending IS NOT NULL THEN now()
+            WHEN g.ending = 'delivered' AND d.state <> 'delivered' OR d.state = 'pending' AND g.ending = 'gave_up' THEN now()
             ELSE d.finished_at END,
         last_status = g.status,
         last_failure = g.failure,

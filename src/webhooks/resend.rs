@@ -110,7 +110,7 @@ fn queue(conn: &mut PgConnection, organization: OrgId, events: &[EventId]) -> Re
         SELECT DISTINCT d.organization_id, d.lane, now() FROM deliveries d WHERE d.organization_id = $1 AND d.event_id = ANY($2)
         ORDER BY d.lane
         ON CONFLICT (id) DO UPDATE
-            SET due_at = CASE WHEN lane.claim IS NULL THEN excluded.due_at ELSE lane.due_at END";
+            SET due_at = CASE WHEN lane.claim IS NULL THEN least(lane.due_at, excluded.due_at) ELSE lane.due_at END";
     diesel::sql_query(lanes).bind::<SqlUuid, _>(organization).bind::<Array<SqlUuid>, _>(events).execute(conn)?;
     let ended = deliveries::organization_id.eq(organization).and(deliveries::event_id.eq_any(events)).and(deliveries::state.ne("pending"));
     diesel::update(deliveries::table.filter(ended))

@@ -10,9 +10,9 @@ use latchkey::clock;
 use latchkey::error::Error;
 use latchkey::ids::{JobId, OrgId};
 use latchkey::webhooks::retry::Verdict;
-use latchkey::webhooks::{self, Claim, Outcome, Record, Want};
+use latchkey::webhooks::{self, Claim, Outcome, Record};
 
-use super::{Hooked, events, keyring, outcome, publish_within};
+use super::{Hooked, events, everywhere, keyring, outcome, publish_within};
 use crate::support::{Make, number};
 
 const PUBLISHERS: usize = 4;
@@ -123,7 +123,7 @@ fn publish(conn: &mut PgConnection, organizations: [OrgId; 2], jobs: &[JobId]) {
 /// Claims lanes and takes them to their end, in batches: most is delivered, of the rest each of `failures` in turn comes of it.
 /// Returns how many attempts that were.
 fn send(conn: &mut PgConnection, turn: usize, failures: &[Verdict]) -> usize {
-    let mut heads = Claim::default().decide(conn, &[Want { free: 40, busy: Vec::new(), of: None }]).unwrap().remove(0);
+    let mut heads = Claim::default().decide(conn, &[everywhere(40, Vec::new())]).unwrap().remove(0).lanes;
     let mut sent = turn;
     while !heads.is_empty() {
         let outcomes: Vec<Outcome> = heads

@@ -10,7 +10,7 @@ use latchkey::clock;
 use latchkey::webhooks::retry::Verdict;
 use latchkey::webhooks::{self, Outcome, Record};
 
-use super::{Hooked, SOON, outcome, sequence};
+use super::{Hooked, SOON, keyring, outcome, sequence};
 
 fn tell(hooked: &mut Hooked, outcome: Outcome) -> Option<i64> {
     Record::default().decide(&mut hooked.world.conn, &[outcome]).unwrap().remove(0).as_ref().map(sequence)
@@ -101,4 +101,71 @@ fn a_long_list_goes_on_and_is_given_up() {
     // What was under way is recorded, and that is all.
     assert!(hooked.record(&claimed, Some(500), Verdict::Retry(Duration::ZERO)).is_none());
     assert_eq!(hooked.count("delivery_lanes"), 0);
+}
+
+/// The first sender's success is known only after the second's failure: the job does not wait for a try that nobody needs.
+#[test]
+fn a_late_success_wakes_a_lane_that_waits_for_its_next_try() {
+    let mut hooked = Hooked::new();
+    let job = hooked.job();
+    hooked.publish(job, 1, &["started", "completed"]);
+    let slow = hooked.claim().remove(0);
+    hooked.pass(20.1);
+    let second = hooked.claim().remove(0);
+    assert!(hooked.record(&second, Some(500), SOON).is_none());
+    assert!(hooked.claim().is_empty());
+    hooked.deliver(&slow);
+    assert_eq!(hooked.claim().iter().map(sequence).collect::<Vec<_>>(), [2]);
+}
+
+/// The URL is changed because the old endpoint fails or is gone, often while something is on its way there.
+#[test]
+fn what_the_old_address_answers_is_not_held_against_the_new_one() {
+    for (status, verdict) in [(410, Verdict::Gone), (500, Verdict::Retry(Duration::from_secs(36_000)))] {
+        let mut hooked = Hooked::new();
+        let organization = hooked.world.organization;
+        let job = hooked.job();
+        hooked.publish(job, 1, &["started"]);
+        let old = hooked.claim().remove(0);
+        let url = "https://new.motion.example/in".parse().unwrap();
+        let actor = Actor::command_line();
+        webhooks::save(&mut hooked.world.conn, &actor, clock::now(), organization, &keyring(), &url, None).unwrap();
+        assert!(hooked.record(&old, Some(status), verdict).is_none());
+        assert_eq!(hooked.count("webhooks WHERE disabled_at IS NULL AND failing_since IS NULL"), 1, "{status}");
+        let again = hooked.claim().remove(0);
+        assert_eq!((again.url.as_str(), again.event), ("https://new.motion.example/in", old.event));
+        // What it answers itself counts.
+        hooked.record(&again, Some(status), verdict);
+        assert_eq!(hooked.count("webhooks WHERE failing_since IS NOT NULL"), 1, "{status}");
+    }
+}
+
+/// Gone says nothing of an event: switched on again, it has all its tries.
+#[test]
+fn gone_is_none_of_the_tries() {
+    let mut hooked = Hooked::new();
+    let job = hooked.job();
+    hooked.publish(job, 1, &["started"]);
+    for _ in 0..3 {
+        let head = hooked.claim().remove(0);
+        assert_eq!(head.failures, 0);
+        hooked.record(&head, Some(410), Verdict::Gone);
+        assert_eq!(hooked.states(job), ["pending"]);
+        hooked.switch(true);
+    }
+    assert_eq!(hooked.deliveries(job)[0].attempts, 3);
+}
+
+/// A server died with it and the webhook was switched off before another took it over: it is nobody's, and waits no longer.
+#[test]
+fn what_a_dead_sender_had_is_given_up_too() {
+    let mut hooked = Hooked::new();
+    let (organization, now) = (hooked.world.organization, clock::now());
+    let events = super::events(1, &["started"]);
+    webhooks::publish(&mut hooked.world.conn, now - time::Duration::days(9), organization, None, true, events).unwrap();
+    assert_eq!(hooked.claim().len(), 1);
+    hooked.pass(9.0 * 86_400.0);
+    webhooks::switch(&mut hooked.world.conn, &Actor::command_line(), now - time::Duration::days(8), organization, false).unwrap();
+    while webhooks::forget_old(&mut hooked.world.conn, now).unwrap() {}
+    assert_eq!((hooked.count("deliveries WHERE state = 'gave_up'"), hooked.count("delivery_lanes")), (1, 0));
 }

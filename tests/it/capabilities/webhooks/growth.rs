@@ -7,9 +7,9 @@ use diesel::sql_types::BigInt;
 use diesel::{Connection, PgConnection, QueryableByName, RunQueryDsl, sql_query};
 use latchkey::batch::Decide;
 use latchkey::webhooks::retry::Verdict;
-use latchkey::webhooks::{Claim, Claimed, Outcome, Record, Want};
+use latchkey::webhooks::{Claim, Claimed, Outcome, Record};
 
-use super::{Hooked, SOON, outcome};
+use super::{Hooked, SOON, everywhere, outcome};
 use crate::support::backlog;
 
 const FEW: i32 = 5;
@@ -56,7 +56,7 @@ impl Sender {
 
     fn claim(&mut self) -> (Vec<Claimed>, Touched) {
         let (claim, conn) = &mut self.claim;
-        touched(conn, |conn| claim.decide(conn, &[Want { free: 512, busy: Vec::new(), of: None }]).unwrap().remove(0))
+        touched(conn, |conn| claim.decide(conn, &[everywhere(512, Vec::new())]).unwrap().remove(0).lanes)
     }
 
     /// Claims lanes and tells what came of them: how many, and what the two touched.

@@ -4,7 +4,7 @@ use latchkey::webhooks::retry::Verdict;
 use latchkey::webhooks::{self, Want};
 use latchkey::{audit, clock};
 
-use super::{Hooked, SOON, keyring, sequence};
+use super::{Hooked, SOON, everywhere, keyring, sequence};
 
 #[test]
 fn a_job_is_told_in_its_sequence_one_at_a_time() {
@@ -224,13 +224,13 @@ fn an_organization_never_takes_all_slots() {
         let job = hooked.job();
         hooked.publish(job, 1, &["started"]);
     }
-    let third = hooked.claim_with(Want { free: 12, busy: Vec::new(), of: None });
+    let third = hooked.claim_with(everywhere(12, Vec::new()));
     assert_eq!(third.len(), 4, "a third of what is free");
-    let fewer = hooked.claim_with(Want { free: 8, busy: vec![(first, 4)], of: None });
+    let fewer = hooked.claim_with(everywhere(8, vec![(first, 4)]));
     assert!(fewer.is_empty(), "it has its share: {}", fewer.len());
     // However few are free, one who has none gets one.
     let other = latchkey::ids::OrgId::new(clock::now());
-    let one = hooked.claim_with(Want { free: 1, busy: vec![(other, 500)], of: None });
+    let one = hooked.claim_with(everywhere(1, vec![(other, 500)]));
     assert_eq!(one.len(), 1);
 }
 
@@ -240,7 +240,7 @@ fn who_looks_for_one_finds_what_that_one_has() {
     let first = hooked.world.organization;
     let job = hooked.job();
     hooked.publish(job, 1, &["started"]);
-    let of = |organizations| Want { free: 9, busy: Vec::new(), of: Some(organizations) };
+    let of = |organizations| Want { free: 9, busy: Vec::new(), of: organizations, walk: None };
     let other = latchkey::ids::OrgId::new(clock::now());
     assert!(hooked.claim_with(of(vec![])).is_empty());
     assert!(hooked.claim_with(of(vec![other])).is_empty());

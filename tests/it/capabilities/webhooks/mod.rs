@@ -81,11 +81,11 @@ impl Hooked {
     }
 
     pub fn claim(&mut self) -> Vec<Claimed> {
-        self.claim_with(Want { free: 100, busy: Vec::new(), of: None })
+        self.claim_with(everywhere(100, Vec::new()))
     }
 
     pub fn claim_with(&mut self, want: Want) -> Vec<Claimed> {
-        Claim::default().decide(&mut self.world.conn, &[want]).unwrap().remove(0)
+        Claim::default().decide(&mut self.world.conn, &[want]).unwrap().remove(0).lanes
     }
 
     pub fn record(&mut self, claimed: &Claimed, status: Option<u16>, verdict: Verdict) -> Option<Claimed> {
@@ -162,3 +162,8 @@ pub fn sequence(claimed: &Claimed) -> i64 {
 }
 
 pub const SOON: Verdict = Verdict::Retry(Duration::from_secs(5));
+
+/// What a sender asks for that walks through all organizations.
+pub fn everywhere(free: usize, busy: Vec<(OrgId, usize)>) -> Want {
+    Want { free, busy, of: Vec::new(), walk: Some(OrgId(uuid::Uuid::nil())) }
+}

@@ -9,9 +9,9 @@ use latchkey::batch::Decide;
 use latchkey::clock;
 use latchkey::ids::{EventId, JobId};
 use latchkey::webhooks::retry::Verdict;
-use latchkey::webhooks::{self, Claim, Record, Want};
+use latchkey::webhooks::{self, Claim, Record};
 
-use super::{Hooked, events, keyring, outcome, publish_within, sequence};
+use super::{Hooked, events, everywhere, keyring, outcome, publish_within, sequence};
 use crate::support::number;
 
 /// Publishers add to lanes at the very moment in which senders take the last of them: nothing is left behind, nothing goes twice.
@@ -31,7 +31,7 @@ fn what_is_published_while_its_lane_ends_is_not_left_behind() {
             scope.spawn(move || {
                 loop {
                     let last = published.load(Ordering::SeqCst);
-                    let claimed = Claim::default().decide(&mut conn, &[Want { free: 30, busy: Vec::new(), of: None }]).unwrap().remove(0);
+                    let claimed = Claim::default().decide(&mut conn, &[everywhere(30, Vec::new())]).unwrap().remove(0).lanes;
                     if claimed.is_empty() && last {
                         break;
                     }
