@@ -1,7 +1,8 @@
 use diesel::{RunQueryDsl, sql_query};
 use latchkey::actor::Actor;
+use latchkey::batch::Decide;
 use latchkey::webhooks::retry::Verdict;
-use latchkey::webhooks::{self, Want};
+use latchkey::webhooks::{self, Claim, Want};
 use latchkey::{audit, clock};
 
 use super::{Hooked, SOON, everywhere, keyring, sequence};
@@ -266,4 +267,32 @@ fn what_waits_is_known_to_those_who_watch() {
     hooked.pass(60.0);
     hooked.switch(false);
     assert_eq!(backlog(&mut hooked), webhooks::Backlog { lanes: 2, lag_s: 0.0 });
+}
+
+#[test]
+fn a_walk_comes_to_everybody_a_stretch_at_a_time() {
+    let mut hooked = Hooked::new();
+    let crowd = include_str!("../../../../benches/crowd.sql").replace("{}", "1100").replace("interval '5 hours'", "interval '-1 minute'");
+    diesel::connection::SimpleConnection::batch_execute(&mut hooked.world.conn, &crowd).unwrap();
+    let claim = |hooked: &mut Hooked, want| Claim::default().decide(&mut hooked.world.conn, &[want]).unwrap().remove(0);
+    let (mut stretches, mut given) = (Vec::new(), claim(&mut hooked, everywhere(10_000, Vec::new())));
+    while let Some(reached) = given.reached {
+        stretches.push(given.lanes.len());
+        given = claim(&mut hooked, Want { walk: Some(reached), ..everywhere(10_000, Vec::new()) });
+    }
+    stretches.push(given.lanes.len());
+    assert_eq!(stretches, [500, 500, 100]);
+    // With fewer slots than organizations, who has waited longest comes first.
+    hooked.pass(60.0);
+    let longest = "UPDATE delivery_lanes SET due_at = due_at - interval '1 hour' WHERE id = (SELECT id FROM delivery_lanes ORDER BY random() LIMIT 1) RETURNING organization_id";
+    #[derive(diesel::QueryableByName)]
+    struct Row {
+        #[diesel(sql_type = diesel::sql_types::Uuid)]
+        organization_id: uuid::Uuid,
+    }
+    let longest = sql_query(longest).get_result::<Row>(&mut hooked.world.conn).unwrap().organization_id;
+    let all = sql_query("SELECT organization_id FROM delivery_lanes").load::<Row>(&mut hooked.world.conn).unwrap();
+    let of = all.into_iter().map(|row| latchkey::ids::OrgId(row.organization_id)).collect();
+    let first = claim(&mut hooked, Want { free: 1, busy: Vec::new(), of, walk: None });
+    assert_eq!(first.lanes.iter().map(|claimed| claimed.organization.0).collect::<Vec<_>>(), [longest]);
 }
