@@ -5,6 +5,7 @@ use serde_json::json;
 use crate::driver::Setup;
 use crate::inspect::Window;
 use crate::person::{Person, not_yet};
+use crate::support::NOBODY;
 use crate::world::World;
 
 /// Bytes.
@@ -194,7 +195,7 @@ fn screens_of_many_keys_in_grace() {
 #[test]
 fn pages_are_light() {
     let world = World::start();
-    let scene = world.make().org().credits(100).requests_per_minute(1_000).admin().key().webhook("https://93.184.215.34/");
+    let scene = world.make().org().credits(100).requests_per_minute(1_000).admin().key().webhook(NOBODY);
     let partner = world.partner(&scene.a_key().text);
     for _ in 0..60 {
         assert_eq!(world.answer(partner.post("/analyses").json(&json!({ "input": {} }))).status, 202);

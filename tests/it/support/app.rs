@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use actix_web::dev::ServerHandle;
 use latchkey::db::Db;
-use latchkey::delivery::World;
+use latchkey::delivery::{Resolver, World};
 use latchkey::profile::Profile;
 use latchkey::sealed::SecretKey;
 use latchkey::server::{Instance, Listener};
@@ -16,6 +16,15 @@ use latchkey::site::{Site, WebhookRules};
 use super::client::Client;
 use super::database::TestDb;
 use super::make::{Key, Make, User};
+
+/// A webhook's URL at an address of this machine where nobody listens: deliveries are refused at once. No test sends anything to an
+/// address elsewhere.
+pub const NOBODY: &str = "https://127.93.184.34/latchkey";
+
+/// Where no name has an address, so that none is asked for and nothing leaves this machine.
+fn no_names() -> World {
+    World { resolver: Resolver::Fixed(Arc::new(|_| Some(Vec::new()))), ..World::default() }
+}
 
 /// A running instance. Stops when dropped.
 pub struct App {
@@ -62,9 +71,9 @@ impl App {
         Self::at(Arc::new(TestDb::new()), Profile::load("analysis").unwrap(), rules)
     }
 
-    /// An instance on a given database.
+    /// An instance on a given database. Its webhooks may go to [`NOBODY`].
     pub fn on(database: Arc<TestDb>, profile: Profile) -> Self {
-        Self::at(database, profile, WebhookRules::default())
+        Self::at(database, profile, WebhookRules { allow: vec!["127.93.0.0/16".parse().unwrap()], ..Default::default() })
     }
 
     fn at(database: Arc<TestDb>, profile: Profile, rules: WebhookRules) -> Self {
@@ -79,8 +88,7 @@ impl App {
             webhooks: Arc::new(rules),
             news: Default::default(),
         };
-        let instance =
-            Instance { site: site.clone(), listener, workers: 2, cluster: None, signals: false, demo: false, world: World::default() };
+        let instance = Instance { site: site.clone(), listener, workers: 2, cluster: None, signals: false, demo: false, world: no_names() };
         let (ready, started) = mpsc::channel();
         let thread = std::thread::spawn(move || {
             instance.run(|address, server| ready.send((address, server)).unwrap()).expect("a server that serves");

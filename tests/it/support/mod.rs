@@ -19,7 +19,7 @@ pub mod receiver;
 mod server;
 mod webhooks;
 
-pub use app::App;
+pub use app::{App, NOBODY};
 pub use client::{Answer, Client, Request};
 pub use database::{TestDb, empty_database, number, root};
 pub use desk::Desk;

@@ -146,7 +146,7 @@ impl Make {
             sql_query(
                 "INSERT INTO delivery_attempts (organization_id, event_id, number, at, request, address, status, answer_head, answer_body,
                     answer_is_cut, failure, failure_message, dns_us, connect_us, tls_us, first_byte_us, total_us)
-                 VALUES ($1, $2, $3, $4, $5, '93.184.215.34', $6, CASE WHEN $6 IS NULL THEN NULL ELSE $7 END,
+                 VALUES ($1, $2, $3, $4, $5, '127.93.184.34', $6, CASE WHEN $6 IS NULL THEN NULL ELSE $7 END,
                     CASE WHEN $6 IS NULL THEN NULL ELSE $8 END, false, $9, $10, 4000, 19000, 31000,
                     CASE WHEN $6 IS NULL THEN NULL ELSE greatest(0, $11 - 58000) END, $11)",
             )

@@ -4,9 +4,9 @@ use diesel::sql_types::{Timestamptz, Uuid as SqlUuid};
 use diesel::{RunQueryDsl, sql_query};
 use time::Duration;
 
-use super::webhooks::{URL, press, tab};
+use super::webhooks::{press, tab};
 use super::{main_of, part, path};
-use crate::support::{Answer, App, Make, NewDelivery, Try};
+use crate::support::{Answer, App, Make, NOBODY, NewDelivery, Try};
 use latchkey::clock;
 use latchkey::ids::{EventId, JobId};
 
@@ -42,7 +42,7 @@ fn all_states(make: &mut Make) -> [EventId; 5] {
 #[actix_web::test]
 async fn the_list_tells_every_state_and_a_row_opens_to_its_attempts() {
     let app = App::start();
-    let mut make = app.make().org().admin().member().webhook(URL);
+    let mut make = app.make().org().admin().member().webhook(NOBODY);
     let [dead, _, _, retrying, waiting] = all_states(&mut make);
     let (admin, member) = (app.browser(make.an_admin()).await, app.browser(make.a_member()).await);
     let page = tab(&admin, &make).await;
@@ -78,7 +78,7 @@ async fn the_list_tells_every_state_and_a_row_opens_to_its_attempts() {
 #[actix_web::test]
 async fn filters_and_pages_lead_through_the_list() {
     let app = App::start();
-    let mut make = app.make().org().admin().webhook(URL);
+    let mut make = app.make().org().admin().webhook(NOBODY);
     all_states(&mut make);
     let browser = app.browser(make.an_admin()).await;
     for (query, rows) in [
@@ -116,7 +116,7 @@ async fn filters_and_pages_lead_through_the_list() {
 #[actix_web::test]
 async fn sending_again_queues_the_same_event() {
     let app = App::start();
-    let mut make = app.make().org().admin().webhook(URL);
+    let mut make = app.make().org().admin().webhook(NOBODY);
     let [dead, done, ..] = all_states(&mut make);
     let browser = app.browser(make.an_admin()).await;
     // Off, so that what is queued stays where it can be looked at.
@@ -139,7 +139,7 @@ async fn sending_again_queues_the_same_event() {
 #[actix_web::test]
 async fn all_failed_since_a_time_are_sent_again() {
     let app = App::start();
-    let mut make = app.make().org().admin().webhook(URL);
+    let mut make = app.make().org().admin().webhook(NOBODY);
     let failed = |hours| NewDelivery {
         at: clock::now() - Duration::hours(hours),
         state: "gave_up",
@@ -174,7 +174,7 @@ async fn all_failed_since_a_time_are_sent_again() {
 #[actix_web::test]
 async fn the_page_keeps_itself_current_and_open_rows_in_their_place() {
     let app = App::start();
-    let mut make = app.make().org().admin().webhook(URL);
+    let mut make = app.make().org().admin().webhook(NOBODY);
     let [.., top] = all_states(&mut make);
     let browser = app.browser(make.an_admin()).await;
     let base = path(&make, "webhooks/live?");
@@ -198,8 +198,8 @@ async fn the_page_keeps_itself_current_and_open_rows_in_their_place() {
 #[actix_web::test]
 async fn strangers_find_nothing() {
     let app = App::start();
-    let mut ours = app.make().org().admin().webhook(URL);
-    let theirs = app.make().org().admin().webhook(URL);
+    let mut ours = app.make().org().admin().webhook(NOBODY);
+    let theirs = app.make().org().admin().webhook(NOBODY);
     let event = all_states(&mut ours)[0];
     let other = app.browser(theirs.an_admin()).await;
     for query in [format!("open={event}"), format!("row={event}")] {
@@ -213,7 +213,7 @@ async fn strangers_find_nothing() {
 #[actix_web::test]
 async fn what_is_sent_again_stays_in_sight_while_its_row_is_open() {
     let app = App::start();
-    let mut make = app.make().org().admin().webhook(URL);
+    let mut make = app.make().org().admin().webhook(NOBODY);
     let [dead, ..] = all_states(&mut make);
     let other = make.delivery(NewDelivery { state: "gave_up", tries: vec![Try::Answered(500, 3)], ..NewDelivery::default() });
     let browser = app.browser(make.an_admin()).await;
@@ -238,7 +238,7 @@ async fn what_is_sent_again_stays_in_sight_while_its_row_is_open() {
 #[actix_web::test]
 async fn at_most_eight_rows_are_open() {
     let app = App::start();
-    let mut make = app.make().org().admin().webhook(URL);
+    let mut make = app.make().org().admin().webhook(NOBODY);
     let all: Vec<String> = (0..12).map(|_| format!("open={}", make.delivery(NewDelivery::default()))).collect();
     let page = app.browser(make.an_admin()).await.get(&path(&make, &format!("webhooks?{}", all.join("&")))).send().await;
     assert_eq!((count(page.text()), page.text().matches("<tr class=\"panel\"").count()), (12, 8));
@@ -247,7 +247,7 @@ async fn at_most_eight_rows_are_open() {
 #[actix_web::test]
 async fn an_answer_that_is_a_failure_shows_its_status_and_its_class() {
     let app = App::start();
-    let mut make = app.make().org().admin().webhook(URL);
+    let mut make = app.make().org().admin().webhook(NOBODY);
     let event = make.delivery(NewDelivery { state: "gave_up", tries: vec![Try::Answered(302, 9)], ..NewDelivery::default() });
     let mut conn = app.database().conn();
     for column in ["deliveries SET last_failure", "delivery_attempts SET failure"] {

@@ -5,9 +5,7 @@ use std::sync::mpsc::channel;
 use diesel::{RunQueryDsl, sql_query};
 
 use super::{hidden, main_of, part, path};
-use crate::support::{Answer, App, Client, Make, NewDelivery, number};
-
-pub const URL: &str = "https://93.184.215.34/latchkey";
+use crate::support::{Answer, App, Client, Make, NOBODY, NewDelivery, number};
 
 /// The secret that an answer shows; panics when it shows none.
 fn shown_secret(answer: &Answer) -> String {
@@ -40,7 +38,7 @@ async fn a_webhook_is_saved_and_its_secret_is_shown_once() {
     assert!(empty.text().contains("aria-current=\"page\">Webhooks</a>"));
     let looked = tab(&member, &make).await;
     assert!(looked.text().contains("No webhook yet") && !looked.text().contains("Save Webhook"));
-    let saved = save(&admin, &make, URL).await;
+    let saved = save(&admin, &make, NOBODY).await;
     assert_eq!((saved.status, saved.header("cache-control")), (200, "no-store"));
     assert!(saved.text().contains("<b>Webhook saved.</b> Send a test event to see it arrive."));
     let secret = shown_secret(&saved);
@@ -48,13 +46,13 @@ async fn a_webhook_is_saved_and_its_secret_is_shown_once() {
     assert_eq!(saved.text().matches(&secret).count(), 1);
     assert!(!format!("{:?}", admin.cookies()).contains(&secret[6..]) && !format!("{:?}", saved.headers).contains(&secret[6..]));
     // Sent once more, the form makes no second secret, and shows none.
-    let again = save(&admin, &make, URL).await;
+    let again = save(&admin, &make, NOBODY).await;
     assert_eq!((again.status, again.location()), (303, path(&make, "webhooks").as_str()));
     for browser in [&admin, &member] {
         let page = tab(browser, &make).await;
         assert!(!page.text().contains(&secret) && !page.text().contains("webhook-secret"));
         assert!(page.text().contains(&format!("whsec_••••••••••••{}", &secret[46..])), "{}", page.text());
-        assert!(page.text().contains(URL) && page.text().contains("Nothing sent yet"));
+        assert!(page.text().contains(NOBODY) && page.text().contains("Nothing sent yet"));
     }
     let member = tab(&member, &make).await;
     for button in ["role=\"switch\"", "Edit URL", "Send Test Event", "Rotate Secret", ">Remove<", "<button class=\"button primary"] {
@@ -78,12 +76,12 @@ async fn what_is_wrong_with_a_url_is_said_at_its_field() {
     let hostile = save(&browser, &make, "\"><script>alert(1)</script>").await;
     assert!(hostile.status == 422 && !hostile.text().contains("<script>alert"));
     assert!(tab(&browser, &make).await.text().contains("No webhook yet"), "nothing was saved");
-    save(&browser, &make, URL).await;
+    save(&browser, &make, NOBODY).await;
     let edit = browser.get(&path(&make, "webhooks/edit")).send().await;
-    assert!(edit.text().contains(&format!("value=\"{URL}\"")) && edit.text().contains("Update Webhook"));
+    assert!(edit.text().contains(&format!("value=\"{NOBODY}\"")) && edit.text().contains("Update Webhook"));
     let refused = save(&browser, &make, "nonsense").await;
     assert!(refused.status == 422 && refused.text().contains("Webhook not updated.") && refused.text().contains("Update Webhook"));
-    let long = format!("{URL}?{}", "a".repeat(1_900));
+    let long = format!("{NOBODY}?{}", "a".repeat(1_900));
     assert_eq!(save(&browser, &make, &long).await.status, 303);
     let page = tab(&browser, &make).await;
     assert!(page.text().contains(&long) && page.text().contains("<b>Webhook updated.</b>"));
@@ -92,7 +90,7 @@ async fn what_is_wrong_with_a_url_is_said_at_its_field() {
 #[actix_web::test]
 async fn the_switch_goes_both_ways_and_remove_takes_it_away() {
     let app = App::start();
-    let make = app.make().org().admin().webhook(URL);
+    let make = app.make().org().admin().webhook(NOBODY);
     let browser = app.browser(make.an_admin()).await;
     assert!(tab(&browser, &make).await.text().contains("aria-checked=\"true\""));
     assert_eq!(press(&browser, &make, "deactivation").await.status, 303);
@@ -122,7 +120,7 @@ async fn the_switch_goes_both_ways_and_remove_takes_it_away() {
 #[actix_web::test]
 async fn a_form_rotates_the_secret_once() {
     let app = App::start();
-    let make = app.make().org().admin().webhook(URL);
+    let make = app.make().org().admin().webhook(NOBODY);
     let browser = app.browser(make.an_admin()).await;
     let ask = path(&make, "webhooks/secret-rotation");
     let asked = browser.get(&ask).send().await;
@@ -147,7 +145,7 @@ async fn a_form_rotates_the_secret_once() {
 #[actix_web::test]
 async fn what_latchkey_switched_off_is_said_on_every_tab_to_admins() {
     let app = App::start();
-    let make = app.make().org().admin().member().webhook(URL).stopped_webhook("failing");
+    let make = app.make().org().admin().member().webhook(NOBODY).stopped_webhook("failing");
     let (admin, member) = (app.browser(make.an_admin()).await, app.browser(make.a_member()).await);
     for other in ["api-keys", "usage", "credits"] {
         assert!(admin.get(&path(&make, other)).send().await.text().contains("Latchkey switched your webhook off"), "{other}");
@@ -160,14 +158,14 @@ async fn what_latchkey_switched_off_is_said_on_every_tab_to_admins() {
     press(&admin, &make, "activation").await;
     assert!(!admin.get(&path(&make, "usage")).send().await.text().contains("switched your webhook off"));
     assert!(!tab(&admin, &make).await.text().contains("Latchkey switched it off"));
-    let gone = app.make().org().admin().webhook(URL).stopped_webhook("gone");
+    let gone = app.make().org().admin().webhook(NOBODY).stopped_webhook("gone");
     assert!(tab(&app.browser(gone.an_admin()).await, &gone).await.text().contains("410 Gone"));
 }
 
 #[actix_web::test]
 async fn an_open_page_keeps_no_session_from_being_idle() {
     let app = App::start();
-    let make = app.make().org().admin().webhook(URL);
+    let make = app.make().org().admin().webhook(NOBODY);
     let browser = app.browser(make.an_admin()).await;
     let mut conn = app.database().conn();
     sql_query("UPDATE sessions SET seen_at = seen_at - interval '5 min'").execute(&mut conn).unwrap();
@@ -185,15 +183,15 @@ async fn the_form_of_a_first_webhook_sent_twice_says_what_became_of_the_secret()
     let browser = app.browser(make.an_admin()).await;
     let first = hidden(tab(&browser, &make).await.text(), "first");
     let send = |url: &'static str, first: String| browser.post(&path(&make, "webhooks")).form(&[("url", url), ("first", &first)]).send();
-    shown_secret(&send(URL, first.clone()).await);
+    shown_secret(&send(NOBODY, first.clone()).await);
     // The second click of a double click; and a form that was open since before.
-    for url in [URL, "https://93.184.215.34/elsewhere", "nonsense"] {
+    for url in [NOBODY, "https://127.93.184.34/elsewhere", "nonsense"] {
         let again = send(url, first.clone()).await;
         assert_eq!((again.status, again.text().contains("webhook-secret")), (409, false), "{url}");
         let words = "if nobody copied it, Rotate Secret makes a new one.";
         assert!(again.text().contains("<b>The webhook is saved already.</b>") && again.text().contains(words), "{}", main_of(&again));
     }
-    assert!(tab(&browser, &make).await.text().contains(&format!("<code>{URL}</code>")), "nothing was changed");
+    assert!(tab(&browser, &make).await.text().contains(&format!("<code>{NOBODY}</code>")), "nothing was changed");
     assert!(!browser.get(&path(&make, "webhooks/edit")).send().await.text().contains("name=\"first\""));
 }
 
@@ -206,7 +204,7 @@ async fn of_two_clicks_at_once_one_answer_has_the_secret_and_the_other_says_so()
     // Both find no webhook, and both wait to save one.
     app.make().hold_saving(2, word);
     give.send(()).unwrap();
-    let send = || browser.post(&path(&make, "webhooks")).form(&[("url", URL), ("first", "1")]).send();
+    let send = || browser.post(&path(&make, "webhooks")).form(&[("url", NOBODY), ("first", "1")]).send();
     let (one, other) = tokio::join!(send(), send());
     let (saved, told) = if one.status == 200 { (one, other) } else { (other, one) };
     shown_secret(&saved);
@@ -216,12 +214,12 @@ async fn of_two_clicks_at_once_one_answer_has_the_secret_and_the_other_says_so()
 #[actix_web::test]
 async fn what_is_wrong_with_a_new_url_is_said_on_the_tab() {
     let app = App::start();
-    let make = app.make().org().admin().webhook(URL);
+    let make = app.make().org().admin().webhook(NOBODY);
     let browser = app.browser(make.an_admin()).await;
     let asked = browser.get(&path(&make, "webhooks/edit")).send().await;
     let refused = save(&browser, &make, "nonsense").await;
     assert_eq!((asked.status, refused.status), (200, 422));
-    for (page, typed) in [(&asked, URL), (&refused, "nonsense")] {
+    for (page, typed) in [(&asked, NOBODY), (&refused, "nonsense")] {
         for words in ["aria-current=\"page\">Webhooks</a>", "id=\"deliveries\"", "role=\"switch\"", "Update Webhook", " autofocus>"] {
             assert!(main_of(page).contains(words), "{words}: {}", main_of(page));
         }
@@ -233,7 +231,7 @@ async fn what_is_wrong_with_a_new_url_is_said_on_the_tab() {
 #[actix_web::test]
 async fn a_secret_that_can_not_be_opened_is_told_and_replaced() {
     let app = App::start();
-    let mut make = app.make().org().admin().webhook(URL);
+    let mut make = app.make().org().admin().webhook(NOBODY);
     let event = make.delivery(NewDelivery { state: "pending", tries: Vec::new(), ..NewDelivery::default() });
     let mut conn = app.database().conn();
     make.break_secrets();
