@@ -84,7 +84,8 @@ fn what_is_sent_again_stays_in_the_list_that_it_was_found_in() {
         person.see("The delivery is sent again.");
         assert_eq!(person.count("[data-delivery-id]"), 1);
         assert!(!person.text("#deliveries tr.open .status").contains("Gave up"));
-        person.see("Request of attempt 8");
+        // The ninth may have been made by now, and then its own is the one that is open.
+        person.see("of attempt 8");
     }
 }
 
