@@ -131,11 +131,11 @@ impl Dispatcher {
         let busy = self.busy.borrow().iter().map(|(organization, lanes)| (*organization, *lanes)).collect();
         let is_done = match self.claim.ask(Want { free, busy, of, walk: from }).await {
             Ok(Given { lanes, reached }) => {
-                // Where all that was free is taken, somebody may have come away with nothing.
-                walk.hurry(lanes.len() == free);
                 if from.is_some() {
                     walk.went(reached);
                 }
+                // Where all that was free is taken, somebody may have come away with nothing.
+                walk.hurry(lanes.len() == free);
                 for claimed in lanes {
                     let slot = Slot::take(self, claimed.organization);
                     spawn_local(async move { slot.0.work(claimed).await });
