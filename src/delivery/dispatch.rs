@@ -130,18 +130,19 @@ impl Dispatcher {
         }
         let busy = self.busy.borrow().iter().map(|(organization, lanes)| (*organization, *lanes)).collect();
         let is_done = match self.claim.ask(Want { free, busy, of, walk: from }).await {
-            Ok(Given { lanes, reached }) => {
+            Ok(Given { lanes, reached, is_full }) => {
                 if from.is_some() {
                     walk.went(reached);
                 }
-                // Where all that was free is taken, somebody may have come away with nothing.
-                walk.hurry(lanes.len() == free);
+                // Not for those whose secret does not open: they give their slots back at once, and there may be very many.
+                let may_be_sent = |claimed: &Claimed| !self.shut.borrow().contains(&claimed.organization);
+                walk.hurry(is_full && lanes.iter().any(may_be_sent));
                 for claimed in lanes {
                     let slot = Slot::take(self, claimed.organization);
                     spawn_local(async move { slot.0.work(claimed).await });
                 }
                 self.trouble.borrow_mut().clear();
-                walk.at.is_none()
+                walk.from().is_none()
             }
             Err(error) => {
                 self.tell(&error);
@@ -168,8 +169,10 @@ impl Dispatcher {
 
     /// Until somebody rings, a lane ends, whose organization may have more than its share was, or it is time to walk.
     async fn rest(&self, ear: &mut Ear) {
+        // Without a free slot there is nothing to walk for.
+        let left = if self.lanes.get() < MOST { self.walk.get().next.saturating_duration_since(Instant::now()) } else { SAFETY_NET };
         tokio::select! {
-            () = ear.rung(SAFETY_NET) => {}
+            () = ear.rung(left.min(SAFETY_NET)) => {}
             () = self.freed.notified() => {}
         }
     }

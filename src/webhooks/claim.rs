@@ -68,6 +68,8 @@ pub struct Given {
     pub lanes: Vec<Claimed>,
     /// How far the walk came; none: to the end, or there was none.
     pub reached: Option<OrgId>,
+    /// Whether all that was free was taken, so that somebody may have come away with nothing.
+    pub is_full: bool,
 }
 
 /// Organizations of one piece of a walk: a few milliseconds, after which those that have news come first again.
@@ -143,11 +145,12 @@ fn claim(conn: &mut PgConnection, want: &Want) -> Result<Given> {
         reached = walked.last().filter(|_| walked.len() == STRETCH).map(|(organization, _)| *organization);
         of.extend(walked.iter().filter(|(_, is_due)| *is_due).map(|(organization, _)| *organization));
     }
-    let lanes = if of.is_empty() { Vec::new() } else { claim_of(conn, want, of)? };
-    Ok(Given { lanes, reached })
+    let (lanes, is_full) = if of.is_empty() { (Vec::new(), false) } else { claim_of(conn, want, of)? };
+    Ok(Given { lanes, reached, is_full })
 }
 
-fn claim_of(conn: &mut PgConnection, want: &Want, of: Vec<OrgId>) -> Result<Vec<Claimed>> {
+/// Lanes of these organizations, and whether they were as many as are free.
+fn claim_of(conn: &mut PgConnection, want: &Want, of: Vec<OrgId>) -> Result<(Vec<Claimed>, bool)> {
     let since = Instant::now();
     let claim = Uuid::from_u128(rand::random());
     let statement = Lanes {
@@ -162,8 +165,9 @@ fn claim_of(conn: &mut PgConnection, want: &Want, of: Vec<OrgId>) -> Result<Vec<
     conn.transaction(|conn| {
         let found: Vec<(OrgId, Uuid, bool)> = statement.load(conn)?;
         if found.is_empty() {
-            return Ok(Vec::new());
+            return Ok((Vec::new(), false));
         }
+        let is_full = found.len() == want.free;
         // Only now, under the lanes' locks: what was committed before them is seen.
         overtake(conn, found.iter().filter(|(.., is_stale)| *is_stale).map(|(_, lane, _)| *lane).collect())?;
         let lanes: Vec<(OrgId, Uuid)> = found.into_iter().map(|(organization, lane, _)| (organization, lane)).collect();
@@ -173,7 +177,7 @@ fn claim_of(conn: &mut PgConnection, want: &Want, of: Vec<OrgId>) -> Result<Vec<
             let theirs = delivery_lanes::claim.eq(claim).and(delivery_lanes::id.eq_any(empty));
             diesel::delete(delivery_lanes::table.filter(theirs)).execute(conn)?;
         }
-        Ok(heads.into_iter().map(|head| head.claimed(claim, since)).collect())
+        Ok((heads.into_iter().map(|head| head.claimed(claim, since)).collect(), is_full))
     })
 }
 

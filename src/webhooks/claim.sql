@@ -5,7 +5,7 @@ WITH busy AS (
 ),
 waiting AS (SELECT DISTINCT organization_id FROM unnest({}::uuid[]) AS w (organization_id)),
 ready AS (
-    SELECT h.organization_id, h.resumed_at, oldest.due_at
+    SELECT h.organization_id, h.resumed_at, h.failing_since IS NOT NULL AS is_failing, oldest.due_at
     FROM waiting JOIN webhooks h USING (organization_id)
     CROSS JOIN LATERAL (
         SELECT l.due_at FROM delivery_lanes l WHERE l.organization_id = h.organization_id AND l.due_at <= now() ORDER BY l.due_at LIMIT 1
@@ -17,11 +17,12 @@ share AS (
     SELECT f.free, greatest(1, f.free / (2 + (SELECT count(*) FROM (SELECT organization_id FROM ready UNION SELECT organization_id FROM busy) AS all_of_them))) AS slots
     FROM (SELECT {}::bigint AS free) AS f
 ),
--- Whoever has waited longest comes first: where there are fewer slots than organizations, each has its turn.
+-- Where there are fewer slots than organizations, those whose endpoints work come first: they give their slots back at once. Then who
+-- has waited longest, so that each has its turn.
 room AS (
     SELECT r.organization_id, r.resumed_at, greatest(0, s.slots - coalesce(b.lanes, 0)) AS slots
     FROM ready r CROSS JOIN share s LEFT JOIN busy b ON b.organization_id = r.organization_id
-    ORDER BY r.due_at
+    ORDER BY r.is_failing, r.due_at
 ),
 due AS (
     -- What has waited since before the webhook went on again: some of it may be news no longer.

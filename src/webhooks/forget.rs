@@ -43,8 +43,8 @@ pub fn forget_old(conn: &mut PgConnection, now: OffsetDateTime) -> Result<bool> 
 fn give_up_waiting(conn: &mut PgConnection, now: OffsetDateTime) -> Result<bool> {
     let since = now - PATIENCE;
     let long_off = webhooks::disabled_at.le(since);
-    // Nothing was tried since it is off, so that a lane with anything so old is due for as long: an organization where nothing is
-    // to be done costs one probe.
+    // Nothing was tried since it is off, so that a lane with anything so old is due for as long, but for one that waited for its next
+    // try then: that goes as much later. An organization where nothing is to be done costs one probe.
     let has_old = delivery_lanes::organization_id.eq(webhooks::organization_id).and(delivery_lanes::due_at.le(since));
     let all: Vec<OrgId> = webhooks::table
         .filter(long_off.and(exists(delivery_lanes::table.filter(has_old))))

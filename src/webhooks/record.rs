@@ -75,19 +75,21 @@ fn record(conn: &mut PgConnection, since: Instant, asks: &[Outcome]) -> Result<V
     let by_lane: HashMap<(OrgId, Uuid), &Standing> = standing.iter().map(|s| ((s.organization, s.lane), s)).collect();
     // A claim that lapsed is somebody else's lane now: what was done is written down, what comes next is theirs.
     let is_ours = |ask: &Outcome| by_lane.get(&ask.lane()).is_some_and(|standing| standing.claim == Some(ask.claimed.claim));
-    let over: HashSet<(OrgId, EventId)> = Attempts::of(asks, is_ours).load(conn)?.into_iter().collect();
+    let is_current = |ask: &Outcome| hooks.iter().any(|hook| hook.is_of(ask));
+    // The last try is one at the address that it has now.
+    let gives_up = |ask: &Outcome| ask.verdict == Verdict::GaveUp && is_ours(ask) && is_current(ask);
+    let over: HashSet<(OrgId, EventId)> = Attempts::of(asks, gives_up).load(conn)?.into_iter().collect();
     let ours: Vec<&Outcome> = asks.iter().filter(|ask| is_ours(ask)).collect();
     judge(conn, &hooks, asks, &ours)?;
     // Also what failed here and arrived by a sender whose claim had lapsed: nothing waits for that.
     let is_over = |ask: &Outcome| over.contains(&(ask.claimed.organization, ask.claimed.event));
-    let ends = |ask: &&Outcome| matches!(ask.verdict, Verdict::Delivered | Verdict::GaveUp) || is_over(ask);
+    let ends = |ask: &&Outcome| ask.verdict == Verdict::Delivered || gives_up(ask) || is_over(ask);
     let ended: Vec<&Outcome> = ours.iter().copied().filter(ends).collect();
     let held_up = |ask: &&Outcome| ask.claimed.failures > 0 || ask.verdict != Verdict::Delivered;
     overtake(conn, ended.iter().copied().filter(held_up).map(|ask| ask.claimed.lane).collect())?;
     let lanes: Vec<(OrgId, Uuid)> = ended.iter().map(|ask| ask.lane()).collect();
     let heads = if lanes.is_empty() { Vec::new() } else { heads(conn, &lanes)? };
     let mut next: HashMap<(OrgId, Uuid), Head> = heads.into_iter().map(|head| ((head.organization, head.lane), head)).collect();
-    let is_current = |ask: &Outcome| hooks.iter().any(|hook| hook.is_of(ask));
     let mut steps = Steps::default();
     for ask in asks.iter().filter(|ask| ask.verdict == Verdict::Delivered) {
         // Late, and the lane waits for its next try: that is over.
@@ -98,10 +100,13 @@ fn record(conn: &mut PgConnection, since: Instant, asks: &[Outcome]) -> Result<V
     for ask in &ours {
         match (ask.verdict, next.get(&ask.lane())) {
             // What another address, or the same before it was put right, answered is no reason to wait.
-            (Verdict::Retry(_), _) if !is_over(ask) && !is_current(ask) => steps.push(ask, "wait", Duration::ZERO),
+            (Verdict::Retry(_) | Verdict::GaveUp, _) if !is_over(ask) && !is_current(ask) => steps.push(ask, "wait", Duration::ZERO),
             (Verdict::Retry(pause), _) if !is_over(ask) => steps.push(ask, "wait", pause),
             // It waits with the rest for the webhook to be switched on again.
-            (Verdict::Gone, _) => steps.push(ask, "wait", Duration::ZERO),
+            (Verdict::Gone, _) => {
+                next.remove(&ask.lane());
+                steps.push(ask, "wait", Duration::ZERO);
+            }
             (_, None) => steps.push(ask, "done", Duration::ZERO),
             (_, Some(head)) if head.is_enabled && ask.go_on => steps.push(ask, "go_on", LEASE),
             (_, Some(_)) => {
@@ -252,7 +257,7 @@ statement! {
 }
 
 impl<'a> Attempts<'a> {
-    fn of(asks: &'a [Outcome], is_ours: impl Fn(&Outcome) -> bool) -> Self {
+    fn of(asks: &'a [Outcome], gives_up: impl Fn(&Outcome) -> bool) -> Self {
         fn column<'a, T>(asks: &'a [Outcome], field: impl Fn(&'a Outcome) -> T) -> Vec<T> {
             asks.iter().map(field).collect()
         }
@@ -262,7 +267,7 @@ impl<'a> Attempts<'a> {
             events: column(asks, |ask| ask.claimed.event),
             endings: column(asks, |ask| match ask.verdict {
                 Verdict::Delivered => Some("delivered"),
-                Verdict::GaveUp if is_ours(ask) => Some("gave_up"),
+                Verdict::GaveUp if gives_up(ask) => Some("gave_up"),
                 Verdict::Gone => Some("pending"),
                 _ => None,
             }),

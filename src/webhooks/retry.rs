@@ -34,7 +34,8 @@ pub fn verdict(rules: &WebhookRules, attempt: &Attempt, failures: u32, random: f
     let Some(pause) = rules.retries.get(failures as usize) else { return Verdict::GaveUp };
     // Later than the schedule if the endpoint asks for it, never sooner: eight tries within eight seconds help nobody.
     let asked = attempt.answer.as_ref().and_then(|answer| answer.retry_after).unwrap_or_default().min(LONGEST);
-    Verdict::Retry((*pause).max(asked).mul_f64(1.0 + JITTER * random))
+    let apart = 1.0 + JITTER * random;
+    Verdict::Retry(pause.mul_f64(apart).max(asked.mul_f64(apart).min(LONGEST)))
 }
 
 #[cfg(test)]
@@ -68,7 +69,8 @@ mod tests {
         assert_eq!(after(None, None, 0, 0.5), Verdict::Retry(Duration::from_millis(5_250)));
         assert_eq!(after(Some(429), Some(60), 0, 0.0), Verdict::Retry(seconds(60)));
         assert_eq!(after(Some(503), Some(3), 0, 0.0), Verdict::Retry(seconds(5)));
-        assert_eq!(after(Some(503), Some(u64::MAX), 0, 0.0), Verdict::Retry(LONGEST));
+        assert_eq!(after(Some(503), Some(u64::MAX), 0, 0.9), Verdict::Retry(LONGEST));
+        assert_eq!(after(Some(429), Some(60), 0, 0.5), Verdict::Retry(seconds(63)));
         assert_eq!(after(Some(302), None, 7, 0.0), Verdict::GaveUp);
         assert_eq!(after(Some(410), None, 0, 0.0), Verdict::Gone);
     }

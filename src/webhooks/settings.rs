@@ -101,7 +101,6 @@ pub(super) struct Row {
     disabled_at: Option<OffsetDateTime>,
     disabled_reason: Option<String>,
     failing_since: Option<OffsetDateTime>,
-    resumed_at: Option<OffsetDateTime>,
 }
 
 impl Row {
@@ -213,9 +212,6 @@ fn existing(conn: &mut PgConnection, organization: OrgId, now: OffsetDateTime) -
     read(conn, organization, now)?.ok_or(Error::NotFound)
 }
 
-/// How long after it went on a webhook's waiting deliveries are made due once more by who asks for the same.
-const ASKED_AGAIN: time::Duration = time::Duration::minutes(1);
-
 /// Writes what differs, and what that means for the deliveries. Whether they go on now: what waited for the old address to come
 /// back has no reason to wait for the new one.
 fn change(
@@ -225,8 +221,7 @@ fn change(
     let was_enabled = row.disabled_at.is_none();
     let enabled = enabled.unwrap_or(was_enabled);
     if row.url == url.as_str() && enabled == was_enabled {
-        // Whoever was not told that it happened asks again: the rest of it may be missing.
-        return Ok(enabled && row.resumed_at.is_some_and(|at| now - at < ASKED_AGAIN));
+        return Ok(false);
     }
     let off = match (enabled, was_enabled) {
         (true, _) => (None, None),

@@ -121,7 +121,7 @@ fn a_late_success_wakes_a_lane_that_waits_for_its_next_try() {
 /// The URL is changed because the old endpoint fails or is gone, often while something is on its way there.
 #[test]
 fn what_the_old_address_answers_is_not_held_against_the_new_one() {
-    for (status, verdict) in [(410, Verdict::Gone), (500, Verdict::Retry(Duration::from_secs(36_000)))] {
+    for (status, verdict) in [(410, Verdict::Gone), (500, Verdict::Retry(Duration::from_secs(36_000))), (503, Verdict::GaveUp)] {
         let mut hooked = Hooked::new();
         let organization = hooked.world.organization;
         let job = hooked.job();
@@ -168,4 +168,21 @@ fn what_a_dead_sender_had_is_given_up_too() {
     webhooks::switch(&mut hooked.world.conn, &Actor::command_line(), now - time::Duration::days(8), organization, false).unwrap();
     while webhooks::forget_old(&mut hooked.world.conn, now).unwrap() {}
     assert_eq!((hooked.count("deliveries WHERE state = 'gave_up'"), hooked.count("delivery_lanes")), (1, 0));
+}
+
+/// As above, but what the second sender is told is that the endpoint is gone: that ends its turn at once.
+#[test]
+fn gone_hands_over_nothing_more_of_a_lane() {
+    let mut hooked = Hooked::new();
+    let job = hooked.job();
+    hooked.publish(job, 1, &["started", "completed"]);
+    let slow = hooked.claim().remove(0);
+    hooked.pass(20.1);
+    let second = hooked.claim().remove(0);
+    hooked.deliver(&slow);
+    assert!(hooked.record(&second, Some(410), Verdict::Gone).is_none());
+    assert_eq!(hooked.states(job), ["delivered", "pending"]);
+    assert!(hooked.claim().is_empty());
+    hooked.switch(true);
+    assert_eq!(hooked.claim().iter().map(sequence).collect::<Vec<_>>(), [2]);
 }

@@ -292,7 +292,14 @@ fn a_walk_comes_to_everybody_a_stretch_at_a_time() {
     }
     let longest = sql_query(longest).get_result::<Row>(&mut hooked.world.conn).unwrap().organization_id;
     let all = sql_query("SELECT organization_id FROM delivery_lanes").load::<Row>(&mut hooked.world.conn).unwrap();
-    let of = all.into_iter().map(|row| latchkey::ids::OrgId(row.organization_id)).collect();
+    let of = all.iter().map(|row| latchkey::ids::OrgId(row.organization_id)).collect();
     let first = claim(&mut hooked, Want { free: 1, busy: Vec::new(), of, walk: None });
     assert_eq!(first.lanes.iter().map(|claimed| claimed.organization.0).collect::<Vec<_>>(), [longest]);
+    // Before all of those, whose endpoints fail, comes one that works.
+    let job = hooked.job();
+    hooked.publish(job, 1, &["started"]);
+    let working = hooked.world.organization;
+    let of = all.iter().map(|row| latchkey::ids::OrgId(row.organization_id)).chain([working]).collect();
+    let first = claim(&mut hooked, Want { free: 1, busy: Vec::new(), of, walk: None });
+    assert_eq!(first.lanes.iter().map(|claimed| claimed.organization).collect::<Vec<_>>(), [working]);
 }
