@@ -20,7 +20,9 @@
 //! - A lane is claimed by one sender at a time, for 20 seconds; an attempt takes less ([`crate::courier::TIMEOUT`]). The
 //!   next of a lane leaves only after the outcome of the one before it is committed. A sender that dies leaves a claim that
 //!   lapses: its event is sent again, with the same id, and nothing of that lane in between.
-//! - Off, the webhook keeps what is published waiting. On again, it is sent in order.
+//! - Off, the webhook keeps what is published waiting. On again, it is sent in order; progress that is no longer news is dropped
+//!   by whoever claims its lane, so that switching on touches one row and no list.
+//! - What comes of an attempt is held against the webhook only as it was when the attempt began (`resumed_at`).
 //! - An attempt that was made is recorded, whatever became of its claim.
 //!
 //! Where a webhook may lie is [`address`]'s to say: of its URL when it is saved, of every address when it is connected to. What
