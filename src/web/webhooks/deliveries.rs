@@ -16,8 +16,9 @@ use crate::web::filters::grouped;
 use crate::web::{Answer, Flash, Frame, Member, fragment, page, see_other_with, wants_fragment};
 use crate::webhooks::{self, list, resend};
 
+const DAY: i64 = 86_400;
 /// Times since which failed deliveries may be sent again.
-const CHOICES: [(i64, &str); 3] = [(3_600, "1 hour"), (86_400, "24 hours"), (604_800, "7 days")];
+const CHOICES: [(i64, &str); 3] = [(3_600, "1 hour"), (DAY, "24 hours"), (604_800, "7 days")];
 
 /// One delivery, opened or not.
 pub(super) async fn one(member: &Member, event: EventId, open: bool) -> Result<Item> {
@@ -80,6 +81,8 @@ fn deliveries(count: i64) -> String {
 struct Replays {
     frame: Frame,
     choices: Vec<Choice>,
+    /// The one that is chosen until another is: a day, or more where nothing was given up in that.
+    chosen: i64,
     /// A page of its own, whose question is the h1.
     whole: bool,
 }
@@ -95,10 +98,12 @@ pub async fn ask_replays(member: Member, request: HttpRequest) -> Answer {
     if !has_webhook {
         return refused(member, "Nothing to send again.", no_webhook()).await;
     }
+    let chosen =
+        CHOICES.iter().zip(&counts).find(|((seconds, _), count)| *seconds >= DAY && **count > 0).map_or(DAY, |((seconds, _), _)| *seconds);
     let choices =
         CHOICES.into_iter().zip(counts).map(|((seconds, label), count)| Choice { seconds, label, count: deliveries(count) }).collect();
     let whole = !wants_fragment(&request);
-    let screen = Replays { frame: member.frame, choices, whole };
+    let screen = Replays { frame: member.frame, choices, chosen, whole };
     if whole { page(&screen) } else { fragment(&screen.as_confirm()) }
 }
 

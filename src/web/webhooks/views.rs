@@ -48,24 +48,14 @@ impl From<Standing> for Endpoint {
 }
 
 impl Endpoint {
-    pub(super) fn status_class(&self) -> &'static str {
+    /// Class and word of the status beside the heading.
+    pub(super) fn status(&self) -> (&'static str, &'static str) {
         match (&self.webhook.off, self.webhook.failing_since) {
-            (Some(_), _) => "ring",
-            (None, _) if self.is_shut => "fail",
-            (None, Some(_)) => "fail",
-            (None, None) if self.facts.last_at.is_none() => "ring",
-            (None, None) => "ok",
-        }
-    }
-
-    /// The word beside the heading.
-    pub(super) fn status_word(&self) -> &'static str {
-        match (&self.webhook.off, self.webhook.failing_since) {
-            (Some(_), _) => "Off",
-            (None, _) if self.is_shut => "Can’t sign",
-            (None, Some(_)) => "Failing since",
-            (None, None) if self.facts.last_at.is_none() => "Nothing sent yet",
-            (None, None) => "Delivering",
+            (Some(_), _) => ("ring", "Off"),
+            (None, _) if self.is_shut => ("fail", "Can’t sign"),
+            (None, Some(_)) => ("fail", "Failing since"),
+            (None, None) if self.facts.last_at.is_none() => ("ring", "Nothing sent yet"),
+            (None, None) => ("ok", "Delivering"),
         }
     }
 

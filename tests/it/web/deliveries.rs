@@ -156,6 +156,13 @@ async fn all_failed_since_a_time_are_sent_again() {
     for words in ["1 hour ago <small>1 delivery<", "24 hours ago <small>3 deliveries<", "7 days ago <small>4 deliveries<"] {
         assert!(asked.text().contains(words), "{words}: {}", asked.text());
     }
+    // What is chosen already sends something where there is anything.
+    assert!(asked.text().contains("value=\"86400\" checked"), "{}", asked.text());
+    let mut older = app.make().org().admin().webhook(NOBODY);
+    let theirs = app.browser(older.an_admin()).await;
+    assert!(part(&theirs, &path(&older, "webhooks/replays")).await.text().contains("value=\"86400\" checked"));
+    older.delivery(failed(50));
+    assert!(part(&theirs, &path(&older, "webhooks/replays")).await.text().contains("value=\"604800\" checked"));
     let told = async |answer: Answer| {
         assert_eq!(answer.status, 303, "{}", answer.text());
         main_of(&tab(&browser, &make).await).to_owned()

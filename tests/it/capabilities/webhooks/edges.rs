@@ -7,8 +7,9 @@ use diesel::{RunQueryDsl, sql_query};
 use latchkey::actor::Actor;
 use latchkey::batch::Decide;
 use latchkey::clock;
+use latchkey::ids::JobId;
 use latchkey::webhooks::retry::Verdict;
-use latchkey::webhooks::{self, Outcome, Record};
+use latchkey::webhooks::{self, Claimed, Outcome, Record};
 
 use super::{Hooked, SOON, keyring, outcome, sequence};
 
@@ -39,15 +40,21 @@ fn an_attempt_that_is_told_twice_is_written_once() {
     assert_eq!(hooked.count("(SELECT sum(delivered) AS n FROM delivery_minutes) m WHERE n = 1"), 1);
 }
 
-/// The first sender was slow and its claim lapsed; its request arrived all the same, and the second sender's failed.
-#[test]
-fn a_failure_after_the_success_of_a_late_sender_holds_nothing_up() {
+/// A job of two events: the first sender was slow with the first one, its claim lapsed, and a second has the lane.
+fn taken_over() -> (Hooked, JobId, Claimed, Claimed) {
     let mut hooked = Hooked::new();
     let job = hooked.job();
     hooked.publish(job, 1, &["started", "completed"]);
     let slow = hooked.claim().remove(0);
     hooked.pass(20.1);
     let second = hooked.claim().remove(0);
+    (hooked, job, slow, second)
+}
+
+/// The first sender's request arrived all the same, and the second sender's failed.
+#[test]
+fn a_failure_after_the_success_of_a_late_sender_holds_nothing_up() {
+    let (mut hooked, job, slow, second) = taken_over();
     assert!(hooked.deliver(&slow).is_none(), "the lane is another's");
     assert_eq!(hooked.states(job), ["delivered", "pending"]);
     let next = hooked.record(&second, Some(500), SOON).expect("the next at once");
@@ -106,12 +113,7 @@ fn a_long_list_goes_on_and_is_given_up() {
 /// The first sender's success is known only after the second's failure: the job does not wait for a try that nobody needs.
 #[test]
 fn a_late_success_wakes_a_lane_that_waits_for_its_next_try() {
-    let mut hooked = Hooked::new();
-    let job = hooked.job();
-    hooked.publish(job, 1, &["started", "completed"]);
-    let slow = hooked.claim().remove(0);
-    hooked.pass(20.1);
-    let second = hooked.claim().remove(0);
+    let (mut hooked, _, slow, second) = taken_over();
     assert!(hooked.record(&second, Some(500), SOON).is_none());
     assert!(hooked.claim().is_empty());
     hooked.deliver(&slow);
@@ -173,12 +175,7 @@ fn what_a_dead_sender_had_is_given_up_too() {
 /// As above, but what the second sender is told is that the endpoint is gone: that ends its turn at once.
 #[test]
 fn gone_hands_over_nothing_more_of_a_lane() {
-    let mut hooked = Hooked::new();
-    let job = hooked.job();
-    hooked.publish(job, 1, &["started", "completed"]);
-    let slow = hooked.claim().remove(0);
-    hooked.pass(20.1);
-    let second = hooked.claim().remove(0);
+    let (mut hooked, job, slow, second) = taken_over();
     hooked.deliver(&slow);
     assert!(hooked.record(&second, Some(410), Verdict::Gone).is_none());
     assert_eq!(hooked.states(job), ["delivered", "pending"]);
