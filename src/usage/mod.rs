@@ -3,12 +3,14 @@
 //! A row is written once, in the transaction that makes its answer final, and never changed. The id carries the moment of
 //! arrival, so the primary key (organization, id) is the order of the Usage tab, its cursor and its periods at once.
 
+mod consumption;
 mod record;
 
 use diesel::pg::PgConnection;
 use diesel::prelude::*;
 use time::OffsetDateTime;
 
+pub use consumption::{Bin, Consumption, Counts, Durations, Share};
 pub use record::{Record, insert};
 
 use crate::error::Result;
