@@ -76,6 +76,7 @@ fn main() -> Result<(), Failure> {
         public_url: "http://127.0.0.1".into(),
         keyring: SecretKey([7; 32]).into(),
         webhooks: Default::default(),
+        retention: latchkey::site::Retention::default(),
         news: Default::default(),
     };
     let address = serve(site)?;
@@ -169,7 +170,7 @@ fn serve(site: Site) -> Result<std::net::SocketAddr, Failure> {
     let metrics = Metrics::new();
     let (admit_sizes, settle_sizes) = (metrics.admit_batch_size.clone(), metrics.settle_batch_size.clone());
     let (admit, admit_threads) = Batch::start("admit", &site.db, 1, Admit, move |size| admit_sizes.observe(size as f64))?;
-    let (settle, settle_threads) = Batch::start("settle", &site.db, 1, Settle, move |size| settle_sizes.observe(size as f64))?;
+    let (settle, settle_threads) = Batch::start("settle", &site.db, 1, Settle::default(), move |size| settle_sizes.observe(size as f64))?;
     // The threads live as long as the process.
     std::mem::forget((admit_threads, settle_threads));
     let partner = web::Data::new(Partner::new(site.clone(), admit, settle, metrics, Default::default(), Courier::open().0));

@@ -147,6 +147,7 @@ impl Bench {
             public_url: "http://127.0.0.1".into(),
             keyring: SecretKey([7; 32]).into(),
             webhooks: Arc::new(WebhookRules { allow, allow_http: true, ..WebhookRules::default() }),
+            retention: latchkey::site::Retention::default(),
             news: Default::default(),
         };
         let listener = Listener::bind(&[SocketAddr::from((Ipv4Addr::LOCALHOST, 0))])?;

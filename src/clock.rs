@@ -18,3 +18,9 @@ pub fn now() -> OffsetDateTime {
 pub fn rfc3339(at: OffsetDateTime) -> String {
     at.to_offset(time::UtcOffset::UTC).format(RFC3339_MILLIS).unwrap_or_default()
 }
+
+/// The hour (UTC) that a moment is in.
+pub fn hour(at: OffsetDateTime) -> OffsetDateTime {
+    let at = at.to_offset(time::UtcOffset::UTC);
+    at.replace_time(time::Time::MIDNIGHT) + time::Duration::hours(at.hour().into())
+}

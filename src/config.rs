@@ -14,7 +14,7 @@ use tracing_subscriber::EnvFilter;
 use crate::error::{Error, FieldError, Result};
 use crate::profile::Profile;
 use crate::sealed::{KeyFile, Keyring, SecretKey, parse_keys};
-use crate::site::WebhookRules;
+use crate::site::{Retention, WebhookRules};
 
 /// Where the data is: for every command that looks into the database.
 #[derive(Debug, Clone, Args)]
@@ -181,6 +181,12 @@ pub struct Settings {
     /// Seconds between the tries of a webhook delivery
     #[arg(long, env = "LATCHKEY_WEBHOOK_RETRY_S", value_name = "S,…", default_value = "5,300,1800,7200,18000,36000,36000")]
     webhook_retry_s: String,
+    /// Days that the request history is kept
+    #[arg(long, env = "LATCHKEY_HISTORY_DAYS", value_name = "DAYS", default_value = "90")]
+    history_days: String,
+    /// Days that the charts are kept
+    #[arg(long, env = "LATCHKEY_ROLLUP_DAYS", value_name = "DAYS", default_value = "730")]
+    rollup_days: String,
     /// What is logged: info, warn, latchkey=debug, latchkey::request=off
     #[arg(long, env = "LATCHKEY_LOG", value_name = "FILTER", default_value = "info")]
     log: String,
@@ -204,6 +210,8 @@ pub struct Config {
     pub secret_key: KeyPlace,
     /// Where webhooks may go, and when they are tried again.
     pub webhooks: Arc<WebhookRules>,
+    /// How long usage is kept.
+    pub retention: Retention,
     /// What is logged.
     pub log: EnvFilter,
     /// And how.
@@ -233,12 +241,15 @@ impl Settings {
         let allow_http = mistakes.note("LATCHKEY_WEBHOOK_ALLOW_HTTP", truth(&self.webhook_allow_http));
         let ports = mistakes.note("LATCHKEY_WEBHOOK_PORTS", port_ranges(&self.webhook_ports));
         let retries = mistakes.note("LATCHKEY_WEBHOOK_RETRY_S", pauses(&self.webhook_retry_s));
+        let history_days = mistakes.note("LATCHKEY_HISTORY_DAYS", days(&self.history_days, 1));
+        let rollup_days = mistakes.note("LATCHKEY_ROLLUP_DAYS", days(&self.rollup_days, history_days.unwrap_or(1)));
+        let retention = history_days.zip(rollup_days).map(|(history_days, rollup_days)| Retention { history_days, rollup_days });
         let log = EnvFilter::try_new(format!("actix_server=warn,{}", self.log))
             .map_err(|e| format!("{:?} is not a filter like info or latchkey=debug: {e}.", self.log));
         let log = mistakes.note("LATCHKEY_LOG", log);
         let format = LogFormat::from_str(&self.log_format, true).map_err(|_| format!("{:?} is neither text nor json.", self.log_format));
         let log_format = mistakes.note("LATCHKEY_LOG_FORMAT", format);
-        match (listen, public_url, profile, secret_key, allow, allow_http, ports, retries, log, log_format) {
+        match (listen, public_url, profile, secret_key, allow, allow_http, ports, retries, retention, log, log_format) {
             (
                 Some(listen),
                 Some(public_url),
@@ -248,6 +259,7 @@ impl Settings {
                 Some(allow_http),
                 Some(ports),
                 Some(retries),
+                Some(retention),
                 Some(log),
                 Some(log_format),
             ) if mistakes.0.is_empty() => Ok(Config {
@@ -257,6 +269,7 @@ impl Settings {
                 profile: Arc::new(profile),
                 secret_key,
                 webhooks: Arc::new(WebhookRules { allow, allow_http, ports, retries }),
+                retention,
                 log,
                 log_format,
             }),
@@ -344,6 +357,11 @@ fn port_ranges(list: &str) -> Result<Vec<RangeInclusive<u16>>, String> {
     };
     let ports: Vec<_> = list.split(',').map(str::trim).filter(|text| !text.is_empty()).map(parse).collect::<Result<_, _>>()?;
     if ports.is_empty() { Err("It names no port.".into()) } else { Ok(ports) }
+}
+
+fn days(text: &str, least: u16) -> Result<u16, String> {
+    let days = text.trim().parse().ok().filter(|days| (least..=36_500).contains(days));
+    days.ok_or_else(|| format!("{text:?} is not between {least} and 36500 days."))
 }
 
 fn pauses(list: &str) -> Result<Vec<Duration>, String> {

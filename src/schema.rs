@@ -140,6 +140,21 @@ diesel::table! {
 }
 
 diesel::table! {
+    key_uses (organization_id, key_id, generation) {
+        organization_id -> Uuid,
+        key_id -> Uuid,
+        generation -> Int4,
+        requests -> Int8,
+        stale_requests -> Int8,
+        ended_requests -> Int8,
+        last_request_id -> Nullable<Uuid>,
+        last_accepted_id -> Nullable<Uuid>,
+        first_ended_id -> Nullable<Uuid>,
+        last_ended_id -> Nullable<Uuid>,
+    }
+}
+
+diesel::table! {
     memberships (organization_id, user_id) {
         organization_id -> Uuid,
         user_id -> Uuid,
@@ -179,6 +194,7 @@ diesel::table! {
         environment -> Text,
         method -> Text,
         path -> Text,
+        route -> Text,
         status -> Int2,
         outcome -> Text,
         duration_us -> Int4,
@@ -208,6 +224,54 @@ diesel::table! {
         failures -> Int4,
         failed_at -> Timestamptz,
         blocked_until -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    usage_days (organization_id, key_id, route, starts_at, environment, status) {
+        organization_id -> Uuid,
+        key_id -> Uuid,
+        route -> Text,
+        starts_at -> Timestamptz,
+        environment -> Text,
+        status -> Int2,
+        requests -> Int8,
+        durations -> Bytea,
+        hours -> Bytea,
+    }
+}
+
+diesel::table! {
+    usage_hours (organization_id, key_id, route, starts_at, environment, status) {
+        organization_id -> Uuid,
+        key_id -> Uuid,
+        route -> Text,
+        starts_at -> Timestamptz,
+        environment -> Text,
+        status -> Int2,
+        requests -> Int8,
+        durations -> Bytea,
+        hours -> Bytea,
+    }
+}
+
+diesel::table! {
+    usage_pending (organization_id) {
+        organization_id -> Uuid,
+        hour -> Timestamptz,
+        key_id -> Uuid,
+        generation -> Int4,
+        environment -> Text,
+        route -> Text,
+        status -> Int2,
+        duration_bucket -> Int2,
+        requests -> Int8,
+        stale_requests -> Int8,
+        ended_requests -> Int8,
+        last_request_id -> Nullable<Uuid>,
+        last_accepted_id -> Nullable<Uuid>,
+        first_ended_id -> Nullable<Uuid>,
+        last_ended_id -> Nullable<Uuid>,
     }
 }
 
@@ -349,12 +413,16 @@ diesel::allow_tables_to_appear_in_same_query!(
     idempotency_keys,
     invitations,
     jobs,
+    key_uses,
     memberships,
     organizations,
     rate_windows,
     requests,
     sessions,
     sign_in_throttles,
+    usage_days,
+    usage_hours,
+    usage_pending,
     users,
     webhook_secrets,
     webhooks,

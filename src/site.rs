@@ -24,8 +24,25 @@ pub struct Site {
     pub keyring: Keyring,
     /// Where webhooks may go, and when they are tried again.
     pub webhooks: Arc<WebhookRules>,
+    /// How long usage is kept.
+    pub retention: Retention,
     /// Rung after a commit that left something to deliver.
     pub news: News,
+}
+
+/// How long usage is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Retention {
+    /// Days of the request history, today not counted.
+    pub history_days: u16,
+    /// Days of the rollups, no fewer.
+    pub rollup_days: u16,
+}
+
+impl Default for Retention {
+    fn default() -> Self {
+        Self { history_days: 90, rollup_days: 730 }
+    }
 }
 
 impl Site {

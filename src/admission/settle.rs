@@ -1,11 +1,13 @@
 //! The second stage: the answer becomes final. History, and where a job is asked for its credits, its row and the stored
 //! answer of its `Idempotency-Key`, in one transaction a batch.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::sync::{Mutex, PoisonError};
 
 use diesel::Connection;
 use diesel::pg::PgConnection;
 use diesel::prelude::*;
+use time::Date;
 use uuid::Uuid;
 
 use crate::batch::Decide;
@@ -68,7 +70,26 @@ pub enum Settled {
 }
 
 /// The second stage.
-pub struct Settle;
+#[derive(Default)]
+pub struct Settle {
+    /// Days of the history that are known to be there.
+    days: Mutex<BTreeSet<Date>>,
+}
+
+impl Settle {
+    /// Makes the days that these are of, where they are not known to be there: a day costs one look.
+    fn ready(&self, conn: &mut PgConnection, asks: &[Settlement]) -> Result<()> {
+        let mut known = self.days.lock().unwrap_or_else(PoisonError::into_inner);
+        for at in asks.iter().map(|ask| ask.record.at) {
+            let day = usage::day(at);
+            if !known.contains(&day) {
+                usage::make_days(conn, at)?;
+                known.insert(day);
+            }
+        }
+        Ok(())
+    }
+}
 
 impl Decide for Settle {
     type Ask = Settlement;
@@ -83,6 +104,7 @@ impl Decide for Settle {
     }
 
     fn decide(&self, conn: &mut PgConnection, asks: &[Settlement]) -> Result<Vec<Settled>> {
+        self.ready(conn, asks)?;
         if asks.iter().all(|ask| ask.creation.is_none()) {
             let records: Vec<&Record> = asks.iter().map(|ask| &ask.record).collect();
             usage::insert(conn, &records)?;

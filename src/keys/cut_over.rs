@@ -5,11 +5,13 @@ use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Integer, Text, Timestamptz, Uuid as SqlUuid};
 use time::{Duration, OffsetDateTime};
 
+use super::uses::{Uses, uses};
 use super::{Grace, KeyView, list};
 use crate::error::Result;
 use crate::ids::{self, KeyId, OrgId, RequestId};
-use crate::schema::requests;
 
+/// Who used the old secret, and when, is read from so many of its newest uses, some of which are enough to tell; how often is counted whole.
+const LOOK: i64 = 10_000;
 /// How long an old secret must be silent before ending it is safe.
 const SILENCE: Duration = Duration::HOUR;
 /// Most buckets of the spark line.
@@ -30,9 +32,10 @@ pub struct CutOver {
     pub new_requests: i64,
     /// Requests with the old one.
     pub old_requests: i64,
-    /// Who made those, the busiest ten.
+    /// Who made the newest [`LOOK`] of those, the busiest ten.
     pub old_users: Vec<OldUser>,
-    /// Requests with the old secret in equal spans since the rotation, oldest first; the last one is not over.
+    /// Requests with the old secret in equal spans since the rotation, oldest first; the last one is not over. Only the newest
+    /// [`LOOK`] are counted here.
     pub by_bucket: Vec<i64>,
     /// How long each of them is.
     pub bucket: Duration,
@@ -93,16 +96,14 @@ pub(super) fn of(conn: &mut PgConnection, view: &KeyView, now: OffsetDateTime) -
     let Some(old) = view.grace.clone() else { return Ok(None) };
     let (organization, key, rotated_at) = (view.key.organization, view.key.id, view.key.secret_created_at);
     let since = RequestId(ids::uuid_floor(rotated_at));
-    let new_requests = requests::table
-        .filter(requests::organization_id.eq(organization).and(requests::id.ge(since)))
-        .filter(requests::key_id.eq(key).and(requests::generation.eq(view.key.generation)))
-        .count()
-        .get_result(conn)?;
+    let used = uses(conn, organization, Some(key))?;
+    let count = |generation: i32, of: fn(&Uses) -> i64| used.get(&(key, generation)).map_or(0, of);
     let old_users = diesel::sql_query(include_str!("cut_over_users.sql"))
         .bind::<SqlUuid, _>(organization)
         .bind::<SqlUuid, _>(key)
         .bind::<Integer, _>(old.generation)
         .bind::<SqlUuid, _>(since)
+        .bind::<BigInt, _>(LOOK)
         .load(conn)?;
     let width = bucket_width((now - rotated_at).whole_seconds());
     let buckets: Vec<Bucket> = diesel::sql_query(include_str!("cut_over_buckets.sql"))
@@ -112,14 +113,16 @@ pub(super) fn of(conn: &mut PgConnection, view: &KeyView, now: OffsetDateTime) -
         .bind::<SqlUuid, _>(since)
         .bind::<Timestamptz, _>(rotated_at)
         .bind::<BigInt, _>(width)
+        .bind::<BigInt, _>(LOOK)
         .load(conn)?;
+    let old_generation = old.generation;
     let last_old_use = buckets.iter().map(|bucket| bucket.last_at).max();
     Ok(Some(CutOver {
         key,
         rotated_at,
         old,
-        new_requests,
-        old_requests: buckets.iter().map(|bucket| bucket.requests).sum(),
+        new_requests: count(view.key.generation, |uses| uses.requests),
+        old_requests: count(old_generation, |uses| uses.stale),
         old_users,
         by_bucket: filled(&buckets, (now - rotated_at).whole_seconds() / width),
         bucket: Duration::seconds(width),

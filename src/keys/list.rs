@@ -8,9 +8,11 @@ use diesel::sql_types::{Array, BigInt, Integer, Nullable, Text, Timestamptz, Uui
 use time::{Duration, OffsetDateTime};
 
 use super::key::{KeyRow, Secret};
-use super::{CutOver, Former, Key, Status, cut_over, former};
+use super::uses::{calls, uses};
+use super::{Call, CutOver, Former, Key, Status, cut_over, former};
+use crate::clock;
 use crate::error::{Error, Result};
-use crate::ids::{self, KeyId, OrgId};
+use crate::ids::{KeyId, OrgId, RequestId, uuid_time};
 use crate::schema::{api_key_secrets, api_keys, organizations};
 
 /// A key as people see it.
@@ -58,14 +60,10 @@ pub struct Grace {
 pub struct LastUse {
     /// When.
     pub at: OffsetDateTime,
-    /// HTTP method.
-    pub method: String,
-    /// Path, without its query.
-    pub path: String,
-    /// Of the caller.
-    pub address: String,
     /// Of the secret that was used.
     pub generation: i32,
+    /// What was asked; none where its day of the history was dropped.
+    pub call: Option<Call>,
 }
 
 #[derive(QueryableByName)]
@@ -86,30 +84,14 @@ struct Row {
     grace_prefix: Option<String>,
     #[diesel(sql_type = Nullable<Timestamptz>)]
     grace_ends_at: Option<OffsetDateTime>,
-    #[diesel(sql_type = Nullable<Timestamptz>)]
-    used_at: Option<OffsetDateTime>,
-    #[diesel(sql_type = Nullable<Text>)]
-    used_method: Option<String>,
-    #[diesel(sql_type = Nullable<Text>)]
-    used_path: Option<String>,
-    #[diesel(sql_type = Nullable<Text>)]
-    used_address: Option<String>,
-    #[diesel(sql_type = Nullable<Integer>)]
-    used_generation: Option<i32>,
     #[diesel(sql_type = Array<BigInt>)]
     by_hour: Vec<i64>,
 }
 
 impl Row {
-    fn into_view(self, now: OffsetDateTime) -> KeyView {
+    fn into_view(self, now: OffsetDateTime, last_use: Option<LastUse>) -> KeyView {
         let grace = match (self.grace_generation, self.grace_prefix, self.grace_ends_at) {
             (Some(generation), Some(prefix), Some(ends_at)) => Some(Grace { generation, prefix, ends_at }),
-            _ => None,
-        };
-        let last_use = match (self.used_at, self.used_method, self.used_path, self.used_address, self.used_generation) {
-            (Some(at), Some(method), Some(path), Some(address), Some(generation)) => {
-                Some(LastUse { at, method, path, address, generation })
-            }
             _ => None,
         };
         let key = self.key.with_secret((self.generation, self.prefix, self.secret_created_at));
@@ -170,10 +152,24 @@ fn load(conn: &mut PgConnection, organization: OrgId, now: OffsetDateTime, key: 
     let rows: Vec<Row> = diesel::sql_query(include_str!("list.sql"))
         .bind::<SqlUuid, _>(organization)
         .bind::<Timestamptz, _>(now)
-        .bind::<SqlUuid, _>(ids::uuid_floor(now - Duration::DAY))
+        .bind::<Timestamptz, _>(clock::hour(now) - Duration::hours(23))
         .bind::<Nullable<SqlUuid>, _>(key)
         .load(conn)?;
-    Ok(rows.into_iter().map(|row| row.into_view(now)).collect())
+    // The newest use of whichever secret.
+    let mut last: HashMap<KeyId, (RequestId, i32)> = HashMap::new();
+    for uses in uses(conn, organization, key)?.into_values() {
+        if let Some(id) = uses.last {
+            let newest = last.entry(uses.key_id).or_insert((id, uses.generation));
+            *newest = (*newest).max((id, uses.generation));
+        }
+    }
+    let mut calls = calls(conn, organization, last.values().map(|(id, _)| *id).collect())?;
+    let mut last_use = |(id, generation): (RequestId, i32)| Some(LastUse { at: uuid_time(id.0)?, generation, call: calls.remove(&id) });
+    let view = |row: Row| {
+        let used = last.get(&row.key.id).copied().and_then(&mut last_use);
+        row.into_view(now, used)
+    };
+    Ok(rows.into_iter().map(view).collect())
 }
 
 /// All that the tab shows, as of one moment.

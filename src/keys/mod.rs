@@ -26,6 +26,7 @@ mod key;
 mod list;
 mod receipts;
 mod rotation;
+mod uses;
 
 use diesel::pg::PgConnection;
 use diesel::prelude::*;
@@ -37,7 +38,7 @@ pub use cut_over::{CutOver, OldUser, Quiet, cut_over};
 pub use format::{Parsed, PlainKey, parse};
 pub use key::{Key, Status};
 pub use list::{Grace, KeyView, LastUse, Overview, all, find, list, overview, overview_of, require};
-pub use receipts::{EndReason, Former, Receipt, Refused, former};
+pub use receipts::{Call, EndReason, Former, Receipt, former};
 pub use rotation::{Rotation, end_grace, rotate};
 
 use crate::actor::{Actor, Permission};

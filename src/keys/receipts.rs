@@ -1,17 +1,19 @@
 //! Former keys: every secret that ended, and who has not noticed yet.
 
+use std::collections::HashMap;
+
 use diesel::pg::PgConnection;
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Integer, Nullable, SmallInt, Text, Timestamptz, Uuid as SqlUuid};
+use diesel::sql_types::{BigInt, Integer, Nullable, Text, Timestamptz, Uuid as SqlUuid};
 use time::OffsetDateTime;
 
+use super::uses::{Uses, calls, uses};
 use crate::error::{Error, Result};
-use crate::ids::{KeyId, OrgId};
+use crate::ids::{KeyId, OrgId, RequestId};
+use crate::schema::requests;
 
 /// Most former keys that are told of; older ones are in the audit log.
 const MOST: i64 = 100;
-/// Counting stops here, so that a client that never stops does not make the page slow.
-const COUNTED: i64 = 10_000;
 
 /// Why a secret ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,52 +64,37 @@ pub struct Former {
     pub receipt: Receipt,
 }
 
-/// What happened around a secret's end and since.
-#[derive(Debug, Clone)]
+/// What happened around a secret's end and since. A request whose day of the history was dropped is none.
+#[derive(Debug, Clone, Default)]
 pub struct Receipt {
     /// The last request that passed with it.
     pub last_accepted: Option<Call>,
     /// The first one that was refused because it had ended.
     pub first_refused: Option<Call>,
     /// How many were refused since.
-    pub refused: Refused,
+    pub refused: i64,
     /// The newest refused one.
-    pub latest: Option<Caller>,
-}
-
-/// A number of refused requests.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Refused {
-    /// So many.
-    Exactly(i64),
-    /// More than so many; nobody counted on.
-    MoreThan(i64),
+    pub latest: Option<Call>,
 }
 
 /// A request.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Queryable, Selectable)]
+#[diesel(table_name = requests, check_for_backend(diesel::pg::Pg))]
 pub struct Call {
+    /// Its id.
+    pub id: RequestId,
     /// When.
     pub at: OffsetDateTime,
     /// HTTP method.
     pub method: String,
     /// Path, without its query.
     pub path: String,
-    /// Of the caller.
-    pub address: String,
-}
-
-/// Somebody who still calls.
-#[derive(Debug, Clone)]
-pub struct Caller {
-    /// When last.
-    pub at: OffsetDateTime,
-    /// What it calls itself.
-    pub user_agent: String,
-    /// Where it calls from.
-    pub address: String,
     /// The status that it was answered.
     pub status: i16,
+    /// Of the caller.
+    pub address: String,
+    /// What the caller calls itself.
+    pub user_agent: String,
 }
 
 #[derive(QueryableByName)]
@@ -132,50 +119,17 @@ struct Row {
     reason: String,
     #[diesel(sql_type = Nullable<Text>)]
     ended_by: Option<String>,
-    #[diesel(sql_type = Nullable<Timestamptz>)]
-    accepted_at: Option<OffsetDateTime>,
-    #[diesel(sql_type = Nullable<Text>)]
-    accepted_method: Option<String>,
-    #[diesel(sql_type = Nullable<Text>)]
-    accepted_path: Option<String>,
-    #[diesel(sql_type = Nullable<Text>)]
-    accepted_address: Option<String>,
-    #[diesel(sql_type = Nullable<Timestamptz>)]
-    first_at: Option<OffsetDateTime>,
-    #[diesel(sql_type = Nullable<Text>)]
-    first_method: Option<String>,
-    #[diesel(sql_type = Nullable<Text>)]
-    first_path: Option<String>,
-    #[diesel(sql_type = Nullable<Text>)]
-    first_address: Option<String>,
-    #[diesel(sql_type = Nullable<Timestamptz>)]
-    latest_at: Option<OffsetDateTime>,
-    #[diesel(sql_type = Nullable<Text>)]
-    latest_user_agent: Option<String>,
-    #[diesel(sql_type = Nullable<Text>)]
-    latest_address: Option<String>,
-    #[diesel(sql_type = Nullable<SmallInt>)]
-    latest_status: Option<i16>,
-    #[diesel(sql_type = BigInt)]
-    refused: i64,
-}
-
-fn call(at: Option<OffsetDateTime>, method: Option<String>, path: Option<String>, address: Option<String>) -> Option<Call> {
-    Some(Call { at: at?, method: method?, path: path?, address: address? })
 }
 
 impl Row {
-    fn into_former(self) -> Result<Former> {
-        let latest = match (self.latest_at, self.latest_user_agent, self.latest_address, self.latest_status) {
-            (Some(at), Some(user_agent), Some(address), Some(status)) => Some(Caller { at, user_agent, address, status }),
-            _ => None,
-        };
-        let receipt = Receipt {
-            last_accepted: call(self.accepted_at, self.accepted_method, self.accepted_path, self.accepted_address),
-            first_refused: call(self.first_at, self.first_method, self.first_path, self.first_address),
-            refused: if self.refused > COUNTED { Refused::MoreThan(COUNTED) } else { Refused::Exactly(self.refused) },
-            latest,
-        };
+    fn into_former(self, uses: Option<&Uses>, calls: &HashMap<RequestId, Call>) -> Result<Former> {
+        let call = |id: Option<RequestId>| id.and_then(|id| calls.get(&id)).cloned();
+        let receipt = uses.map_or_else(Receipt::default, |uses| Receipt {
+            last_accepted: call(uses.last_accepted),
+            first_refused: call(uses.first_ended),
+            refused: uses.ended,
+            latest: call(uses.last_ended),
+        });
         Ok(Former {
             key: self.key_id,
             name: self.name,
@@ -201,7 +155,15 @@ pub fn former(conn: &mut PgConnection, organization: OrgId, now: OffsetDateTime)
         .bind::<SqlUuid, _>(organization)
         .bind::<Timestamptz, _>(now)
         .bind::<BigInt, _>(MOST)
-        .bind::<BigInt, _>(COUNTED + 1)
         .load(conn)?;
-    rows.into_iter().map(Row::into_former).collect()
+    let uses = if rows.is_empty() { HashMap::new() } else { uses(conn, organization, None)? };
+    let of = |row: &Row| uses.get(&(row.key_id, row.generation));
+    let told = rows.iter().filter_map(of).flat_map(|uses| [uses.last_accepted, uses.first_ended, uses.last_ended]).flatten();
+    let calls = calls(conn, organization, told.collect())?;
+    rows.into_iter()
+        .map(|row| {
+            let uses = of(&row);
+            row.into_former(uses, &calls)
+        })
+        .collect()
 }

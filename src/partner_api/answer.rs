@@ -146,6 +146,7 @@ pub(super) async fn finish(
         environment: visit.environment.clone(),
         method: visit.method.clone(),
         path: visit.path.clone(),
+        route: visit.route.clone(),
         status: reply.status,
         outcome: decision.outcome,
         duration_us: i32::try_from(visit.started.elapsed().as_micros()).unwrap_or(i32::MAX),

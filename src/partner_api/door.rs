@@ -30,6 +30,8 @@ pub(super) struct Visit {
     pub started: Instant,
     pub method: String,
     pub path: String,
+    /// As the profile writes it, with its method; empty for an address that is nobody's.
+    pub route: String,
     pub ip: Option<IpAddr>,
     pub user_agent: String,
     /// What the text of its key tells; empty until it is read.
@@ -38,7 +40,7 @@ pub(super) struct Visit {
 }
 
 impl Visit {
-    pub fn new(request: &HttpRequest) -> Self {
+    pub fn new(request: &HttpRequest, route: &str) -> Self {
         let id = request.extensions().get::<RequestId>().copied().unwrap_or_else(|| RequestId::new(clock::now()));
         let agent = request.headers().get(header::USER_AGENT).map(|value| String::from_utf8_lossy(value.as_bytes()));
         Self {
@@ -47,6 +49,7 @@ impl Visit {
             started: Instant::now(),
             method: short(request.method().as_str()),
             path: short(request.uri().path()),
+            route: route.to_owned(),
             ip: request.peer_addr().map(|address| address.ip()),
             user_agent: agent.map(|text| short(&text)).unwrap_or_default(),
             environment: String::new(),

@@ -73,6 +73,8 @@ impl Partner {
 /// One route, with its rule made once.
 struct Way {
     route: Route,
+    /// As the history and the rollups write it.
+    name: String,
     rule: Arc<Rule>,
     /// What it makes or reads.
     job: Option<JobKind>,
@@ -84,6 +86,7 @@ impl Way {
         Self {
             rule: Arc::new(Rule { describe: route.action == Action::KeyRead, ..Rule::new(route.permission.clone(), limit) }),
             job: route.job.as_deref().and_then(|kind| profile.job_kind(kind)).cloned(),
+            name: profile.route_name(route),
             route: route.clone(),
         }
     }
@@ -131,7 +134,7 @@ pub async fn not_found(request: HttpRequest, partner: web::Data<Partner>) -> Htt
 }
 
 async fn serve(way: &Way, request: &HttpRequest, payload: web::Payload, partner: &Partner) -> HttpResponse {
-    let mut visit = Visit::new(request);
+    let mut visit = Visit::new(request, &way.name);
     let digest = match visit.digest(request, partner.profile()) {
         Ok(digest) => digest,
         Err(refused) => return door::stranger(partner, &visit, refused).await,
@@ -164,7 +167,7 @@ async fn finish(partner: &Partner, visit: &Visit, rule: &Rule, decision: &Decisi
 /// 404 and 405. A key is looked at as anywhere: a known one has it in its history and in the profile's first limit, a refused
 /// one is told so first, and who tries keys is slowed. Without one it is a plain answer.
 async fn elsewhere(request: &HttpRequest, partner: &Partner, error: &ClientError) -> HttpResponse {
-    let mut visit = Visit::new(request);
+    let mut visit = Visit::new(request, "");
     let digest = match visit.digest(request, partner.profile()) {
         Ok(digest) => digest,
         Err(Stranger::Refused(Outcome::Missing)) => return Reply::error(partner.profile(), error).into_response(),

@@ -8,7 +8,7 @@ use super::query::Parameters;
 use crate::clock::rfc3339;
 use crate::error::Result;
 use crate::ids::{KeyId, RequestId};
-use crate::usage::{self, Cursor, Filter, Status};
+use crate::usage::{self, Address, Cursor, Filter, Status};
 
 #[derive(Serialize)]
 struct RequestBody {
@@ -35,15 +35,17 @@ pub(super) async fn read(call: &Call<'_>) -> Result<Reply> {
     let limit = parameters.limit();
     let cursor = parameters.take("cursor", "Send next_cursor of the page before.", |text| RequestId::parse(text).map(Cursor::Before));
     let filter = Filter {
-        key: None,
+        key: parameters.take("key", "Send the id of a key.", KeyId::parse),
+        environment: parameters.take("environment", "Send the name of an environment.", |text| Some(text.to_owned())),
+        address: parameters.take("path", "Send a path.", |text| Some(Address::parse(call.profile(), text))).flatten(),
         status: parameters.take("status", "Send a status as 429, or a class as 4xx.", Status::parse),
         from: parameters.moment("from"),
         to: parameters.moment("to"),
     };
     parameters.check()?;
-    let organization = call.key.organization;
-    let page = call.partner.site.db.run(move |conn| usage::history(conn, organization, &filter, cursor, limit)).await?;
-    let next_cursor = page.requests.last().filter(|_| page.older).map(|request| request.id);
+    let (organization, profile) = (call.key.organization, call.partner.site.profile.clone());
+    let page = call.partner.site.db.run(move |conn| usage::history(conn, organization, &profile, &filter, cursor, limit)).await?;
+    let next_cursor = page.next();
     Reply::ok(&UsageBody { requests: page.requests.into_iter().map(body).collect(), next_cursor })
 }
 

@@ -282,6 +282,11 @@ impl Profile {
         format!("{}{}", self.api.base_path.trim_end_matches('/'), route.path)
     }
 
+    /// A route as the request history writes it: `GET /analyses/{id}`.
+    pub fn route_name(&self, route: &Route) -> String {
+        format!("{} {}", route.method.as_str(), self.full_path(route))
+    }
+
     /// The first route that does `action`.
     pub fn route_for(&self, action: Action) -> Option<&Route> {
         self.routes.iter().find(|route| route.action == action)

@@ -4,6 +4,7 @@ mod health;
 mod housekeeping;
 mod listener;
 mod requests;
+mod rollups;
 mod slow_body;
 mod threads;
 

@@ -4,6 +4,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use super::housekeeping::Housekeeping;
+use super::rollups::Rollups;
 use crate::admission::{Admit, Settle};
 use crate::batch::{self, Batch};
 use crate::courier::Courier;
@@ -29,6 +30,7 @@ pub struct Threads {
     workers: Vec<Handle>,
     delivery: delivery::Handle,
     housekeeping: Housekeeping,
+    rollups: Rollups,
     admit: batch::Threads<Admit>,
     settle: batch::Threads<Settle>,
 }
@@ -50,13 +52,15 @@ impl Threads {
     ) -> Result<(Self, Stages)> {
         let (admit_sizes, settle_sizes) = (metrics.admit_batch_size.clone(), metrics.settle_batch_size.clone());
         let (admit, admit_threads) = Batch::start("admit", &site.db, 1, Admit, move |size| admit_sizes.observe(size as f64))?;
-        let (settle, settle_threads) = Batch::start("settle", &site.db, 1, Settle, move |size| settle_sizes.observe(size as f64))?;
+        let (settle, settle_threads) =
+            Batch::start("settle", &site.db, 1, Settle::default(), move |size| settle_sizes.observe(size as f64))?;
         let kinds = [Settings::SANDBOX, Settings::DEMO].into_iter().take(if demo { 2 } else { 1 });
         let workers = kinds.map(|settings| sandbox::spawn(site.clone(), wake.clone(), settings)).collect::<Result<_>>()?;
         let doorbell = doorbell::spawn(site.db.clone(), wake.clone())?;
         let (courier, errands) = Courier::open();
         let delivery = delivery::spawn(site, metrics, errands, world)?;
         let housekeeping = Housekeeping::start(site.clone(), metrics.clone(), cluster)?;
+        let rollups = Rollups::start(site.clone())?;
         let threads = Self {
             wake: wake.clone(),
             news: site.news.clone(),
@@ -64,6 +68,7 @@ impl Threads {
             workers,
             delivery,
             housekeeping,
+            rollups,
             admit: admit_threads,
             settle: settle_threads,
         };
@@ -85,6 +90,7 @@ impl Threads {
         // Connections are closed by now: nobody waits for an errand.
         self.delivery.stop(deadline);
         join_by(self.doorbell, deadline);
+        self.rollups.stop(deadline);
         let cluster = self.housekeeping.stop(deadline);
         // Whoever still waits for an answer gets it.
         self.admit.stop(deadline);

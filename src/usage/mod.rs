@@ -1,24 +1,41 @@
-//! The request history: one row for every answered request of a known key.
+//! Usage: the request history, and what was consumed in it.
 //!
-//! A row is written once, in the transaction that makes its answer final, and never changed. The id carries the moment of
-//! arrival, so the primary key (organization, id) is the order of the Usage tab, its cursor and its periods at once.
+//! ```text
+//! requests      a row for every answered request of a known key, by days      90 days
+//! rollups       counts and durations by the hour and by the day               2 years
+//! ```
+//! A row of the history is written once, in the transaction that makes its answer final, and never changed. Its id carries the moment
+//! of arrival, so the primary key (organization, id) is the order of the Usage tab, its cursor and its periods at once, and the
+//! partition that a row is in. [`rollups`] tells how the counts are kept so that all agree, [`history`](mod@history) how pages stay fast.
 
+mod consume;
 mod consumption;
+mod days;
+mod filter;
+mod histogram;
+mod history;
+mod period;
 mod record;
+pub mod rollups;
 
 use diesel::pg::PgConnection;
 use diesel::prelude::*;
 use time::OffsetDateTime;
 
+pub use consume::{By, consumption};
 pub use consumption::{Bin, Consumption, Counts, Durations, Share};
+pub use days::{day, drop_days, ensure, make_days, oldest_day};
+pub use filter::{Address, Cursor, Filter, Status};
+pub use history::{Page, history, request};
+pub use period::{Period, Span};
 pub use record::{Record, insert};
 
 use crate::error::Result;
-use crate::ids::{JobId, KeyId, OrgId, RequestId, uuid_floor};
+use crate::ids::{JobId, KeyId, OrgId, RequestId};
 use crate::schema::{api_key_secrets, requests};
 
 /// A row of the history.
-#[derive(Debug, Clone, Queryable, Selectable)]
+#[derive(Debug, Clone, Queryable, QueryableByName, Selectable)]
 #[diesel(table_name = requests, check_for_backend(diesel::pg::Pg))]
 pub struct Request {
     /// Its id.
@@ -53,109 +70,12 @@ pub struct Request {
     pub detail: Option<serde_json::Value>,
 }
 
-/// Statuses that the history can be narrowed to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Status {
-    /// Exactly this one.
-    Exactly(u16),
-    /// A hundred: 2 is 200 to 299.
-    Class(u8),
-}
-
-impl Status {
-    /// `429` or `4xx`.
-    pub fn parse(text: &str) -> Option<Self> {
-        match text.strip_suffix("xx") {
-            Some(class) => class.parse().ok().filter(|class| (1..=5).contains(class)).map(Self::Class),
-            None => text.parse().ok().filter(|status| (100..=599).contains(status)).map(Self::Exactly),
-        }
-    }
-
-    fn bounds(self) -> (i16, i16) {
-        match self {
-            Self::Exactly(status) => (status as i16, status as i16),
-            Self::Class(class) => (i16::from(class) * 100, i16::from(class) * 100 + 99),
-        }
-    }
-}
-
-/// What to look for; all of it must hold.
-#[derive(Debug, Clone, Default)]
-pub struct Filter {
-    /// Made with this key.
-    pub key: Option<KeyId>,
-    /// Answered with this status.
-    pub status: Option<Status>,
-    /// Arrived at this moment or later.
-    pub from: Option<OffsetDateTime>,
-    /// Arrived before this moment.
-    pub to: Option<OffsetDateTime>,
-}
-
-/// Where a page starts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Cursor {
-    /// With the newest row that is older than this one.
-    Before(RequestId),
-    /// With the oldest row that is newer than this one; the page is still newest first.
-    After(RequestId),
-}
-
-/// A page, newest first.
-#[derive(Debug, Clone)]
-pub struct Page {
-    /// At most as many as asked for.
-    pub requests: Vec<Request>,
-    /// Whether there are newer ones.
-    pub newer: bool,
-    /// Whether there are older ones.
-    pub older: bool,
-}
-
-/// A page of the history.
+/// Reads under one snapshot: whatever `read` asks, it is told as of one moment, so that a chart and a list agree.
 ///
 /// # Errors
-/// Those of the database.
-pub fn history(conn: &mut PgConnection, organization: OrgId, filter: &Filter, cursor: Option<Cursor>, limit: usize) -> Result<Page> {
-    let mut query = requests::table.filter(requests::organization_id.eq(organization)).select(Request::as_select()).into_boxed();
-    if let Some(key) = filter.key {
-        query = query.filter(requests::key_id.eq(key));
-    }
-    if let Some(status) = filter.status {
-        let (least, most) = status.bounds();
-        query = query.filter(requests::status.between(least, most));
-    }
-    if let Some(from) = filter.from {
-        query = query.filter(requests::id.ge(RequestId(uuid_floor(from))));
-    }
-    if let Some(to) = filter.to {
-        query = query.filter(requests::id.lt(RequestId(uuid_floor(to))));
-    }
-    // One more than asked tells whether there are more in that direction; the cursor's own row proves the other.
-    query = match cursor {
-        None => query.order(requests::id.desc()),
-        Some(Cursor::Before(id)) => query.filter(requests::id.lt(id)).order(requests::id.desc()),
-        Some(Cursor::After(id)) => query.filter(requests::id.gt(id)).order(requests::id.asc()),
-    };
-    let mut found: Vec<Request> = query.limit(limit as i64 + 1).load(conn)?;
-    let more = found.len() > limit;
-    found.truncate(limit);
-    Ok(match cursor {
-        None => Page { requests: found, newer: false, older: more },
-        Some(Cursor::Before(_)) => Page { requests: found, newer: true, older: more },
-        Some(Cursor::After(_)) => {
-            found.reverse();
-            Page { requests: found, newer: more, older: true }
-        }
-    })
-}
-
-/// One request of this organization.
-///
-/// # Errors
-/// `NotFound`; those of the database.
-pub fn request(conn: &mut PgConnection, organization: OrgId, id: RequestId) -> Result<Request> {
-    Ok(requests::table.find((organization, id)).select(Request::as_select()).first(conn)?)
+/// What `read` returns; those of the database.
+pub fn snapshot<T>(conn: &mut PgConnection, read: impl FnOnce(&mut PgConnection) -> Result<T>) -> Result<T> {
+    conn.build_transaction().read_only().repeatable_read().run(read)
 }
 
 /// The visible prefix of every text that the organization's keys ever had, for showing which one a request used.

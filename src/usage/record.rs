@@ -1,14 +1,20 @@
-//! Writing the history: whole batches in one statement that is prepared once.
+//! Writing the history: whole batches in one statement that is prepared once. The same statement leaves, for the rollups, one
+//! row for what is equal in the batch.
 
-use diesel::pg::{Pg, PgConnection};
-use diesel::query_builder::{AstPass, QueryFragment, QueryId};
+use std::collections::HashMap;
+use std::marker::PhantomData;
+
+use diesel::RunQueryDsl;
+use diesel::pg::PgConnection;
 use diesel::sql_types as sql;
-use diesel::{QueryResult, RunQueryDsl};
 use time::OffsetDateTime;
 
+use super::histogram;
+use crate::clock;
 use crate::error::Result;
 use crate::ids::{JobId, KeyId, OrgId, RequestId};
 use crate::outcome::Outcome;
+use crate::statement::statement;
 
 /// One answered request.
 #[derive(Debug, Clone)]
@@ -29,6 +35,8 @@ pub struct Record {
     pub method: String,
     /// Path without the query.
     pub path: String,
+    /// Of the profile, with its method: `GET /analyses/{id}`. Empty for an address that is nobody's.
+    pub route: String,
     /// HTTP status of the answer.
     pub status: u16,
     /// What admission said.
@@ -49,110 +57,151 @@ pub struct Record {
     pub detail: Option<String>,
 }
 
-/// Adds rows to the history.
+/// Adds rows to the history, whose days must be there: see [`super::make_days`].
 ///
 /// # Errors
 /// Those of the database.
 pub fn insert(conn: &mut PgConnection, records: &[&Record]) -> Result<()> {
-    Insert::new(records).execute(conn)?;
+    let mut groups: HashMap<Group<'_>, Sum> = HashMap::with_capacity(records.len());
+    for record in records {
+        groups.entry(Group::of(record)).or_default().add(record);
+    }
+    let groups: Vec<(Group<'_>, Sum)> = groups.into_iter().collect();
+    Insert {
+        organizations: column(records, |r| r.organization),
+        ids: column(records, |r| r.id),
+        ats: column(records, |r| r.at),
+        keys: column(records, |r| r.key),
+        generations: column(records, |r| r.generation),
+        environments: column(records, |r| r.environment.as_str()),
+        methods: column(records, |r| r.method.as_str()),
+        paths: column(records, |r| r.path.as_str()),
+        routes: column(records, |r| r.route.as_str()),
+        statuses: column(records, |r| r.status as i16),
+        outcomes: column(records, |r| r.outcome.as_str()),
+        durations: column(records, |r| r.duration_us),
+        credits: column(records, |r| r.credits),
+        addresses: column(records, |r| r.address.as_str()),
+        user_agents: column(records, |r| r.user_agent.as_str()),
+        jobs: column(records, |r| r.job),
+        stale: column(records, |r| r.stale),
+        details: column(records, |r| r.detail.as_deref()),
+        of_organizations: column(&groups, |(group, _)| group.organization),
+        of_hours: column(&groups, |(group, _)| group.hour),
+        of_keys: column(&groups, |(group, _)| group.key),
+        of_generations: column(&groups, |(group, _)| group.generation),
+        of_environments: column(&groups, |(group, _)| group.environment),
+        of_routes: column(&groups, |(group, _)| group.route),
+        of_statuses: column(&groups, |(group, _)| group.status as i16),
+        of_buckets: column(&groups, |(group, _)| group.bucket),
+        requests: column(&groups, |(_, sum)| sum.requests),
+        stale_requests: column(&groups, |(_, sum)| sum.stale),
+        ended_requests: column(&groups, |(_, sum)| sum.ended),
+        last: column(&groups, |(_, sum)| sum.last),
+        last_accepted: column(&groups, |(_, sum)| sum.last_accepted),
+        first_ended: column(&groups, |(_, sum)| sum.first_ended),
+        last_ended: column(&groups, |(_, sum)| sum.last_ended),
+        _life: PhantomData,
+    }
+    .execute(conn)?;
     Ok(())
 }
 
-/// Columns of a batch, since a statement with arrays has one text for every size.
-struct Insert<'a> {
-    organizations: Vec<OrgId>,
-    ids: Vec<RequestId>,
-    ats: Vec<OffsetDateTime>,
-    keys: Vec<KeyId>,
-    generations: Vec<i32>,
-    environments: Vec<&'a str>,
-    methods: Vec<&'a str>,
-    paths: Vec<&'a str>,
-    statuses: Vec<i16>,
-    outcomes: Vec<&'static str>,
-    durations: Vec<i32>,
-    credits: Vec<i64>,
-    addresses: Vec<&'a str>,
-    user_agents: Vec<&'a str>,
-    jobs: Vec<Option<JobId>>,
-    stale: Vec<bool>,
-    details: Vec<Option<&'a str>>,
+/// A batch by columns, since a statement with arrays has one text for every size.
+fn column<'a, R, T>(rows: &'a [R], field: impl Fn(&'a R) -> T) -> Vec<T> {
+    rows.iter().map(field).collect()
 }
 
-impl<'a> Insert<'a> {
-    fn new(records: &[&'a Record]) -> Self {
-        fn column<'a, T>(records: &[&'a Record], field: impl Fn(&'a Record) -> T) -> Vec<T> {
-            records.iter().map(|record| field(record)).collect()
-        }
+/// What the rollups hold to be equal.
+#[derive(PartialEq, Eq, Hash)]
+struct Group<'a> {
+    organization: OrgId,
+    hour: OffsetDateTime,
+    key: KeyId,
+    generation: i32,
+    environment: &'a str,
+    route: &'a str,
+    status: u16,
+    bucket: i16,
+}
+
+impl<'a> Group<'a> {
+    fn of(record: &'a Record) -> Self {
         Self {
-            organizations: column(records, |r| r.organization),
-            ids: column(records, |r| r.id),
-            ats: column(records, |r| r.at),
-            keys: column(records, |r| r.key),
-            generations: column(records, |r| r.generation),
-            environments: column(records, |r| r.environment.as_str()),
-            methods: column(records, |r| r.method.as_str()),
-            paths: column(records, |r| r.path.as_str()),
-            statuses: column(records, |r| r.status as i16),
-            outcomes: column(records, |r| r.outcome.as_str()),
-            durations: column(records, |r| r.duration_us),
-            credits: column(records, |r| r.credits),
-            addresses: column(records, |r| r.address.as_str()),
-            user_agents: column(records, |r| r.user_agent.as_str()),
-            jobs: column(records, |r| r.job),
-            stale: column(records, |r| r.stale),
-            details: column(records, |r| r.detail.as_deref()),
+            organization: record.organization,
+            hour: clock::hour(record.at),
+            key: record.key,
+            generation: record.generation,
+            environment: &record.environment,
+            route: &record.route,
+            status: record.status,
+            bucket: histogram::bucket(record.duration_us),
         }
     }
 }
 
-impl QueryId for Insert<'_> {
-    type QueryId = Insert<'static>;
-    const HAS_STATIC_QUERY_ID: bool = true;
+#[derive(Default)]
+struct Sum {
+    requests: i64,
+    stale: i64,
+    /// Refused because this text of the key had ended.
+    ended: i64,
+    last: Option<RequestId>,
+    last_accepted: Option<RequestId>,
+    first_ended: Option<RequestId>,
+    last_ended: Option<RequestId>,
 }
 
-impl RunQueryDsl<PgConnection> for Insert<'_> {}
-
-impl QueryFragment<Pg> for Insert<'_> {
-    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
-        out.push_sql(
-            "INSERT INTO requests (organization_id, id, at, key_id, generation, environment, method, path, status, outcome, duration_us, \
-             credits, address, user_agent, job_id, stale, detail) SELECT o, i, a, k, g, e, m, p, s, u, d, c, f, w, j, t, x::json FROM unnest(",
-        );
-        out.push_bind_param::<sql::Array<sql::Uuid>, _>(&self.organizations)?;
-        out.push_sql(", ");
-        out.push_bind_param::<sql::Array<sql::Uuid>, _>(&self.ids)?;
-        out.push_sql(", ");
-        out.push_bind_param::<sql::Array<sql::Timestamptz>, _>(&self.ats)?;
-        out.push_sql(", ");
-        out.push_bind_param::<sql::Array<sql::Uuid>, _>(&self.keys)?;
-        out.push_sql(", ");
-        out.push_bind_param::<sql::Array<sql::Int4>, _>(&self.generations)?;
-        out.push_sql(", ");
-        out.push_bind_param::<sql::Array<sql::Text>, _>(&self.environments)?;
-        out.push_sql(", ");
-        out.push_bind_param::<sql::Array<sql::Text>, _>(&self.methods)?;
-        out.push_sql(", ");
-        out.push_bind_param::<sql::Array<sql::Text>, _>(&self.paths)?;
-        out.push_sql(", ");
-        out.push_bind_param::<sql::Array<sql::Int2>, _>(&self.statuses)?;
-        out.push_sql(", ");
-        out.push_bind_param::<sql::Array<sql::Text>, _>(&self.outcomes)?;
-        out.push_sql(", ");
-        out.push_bind_param::<sql::Array<sql::Int4>, _>(&self.durations)?;
-        out.push_sql(", ");
-        out.push_bind_param::<sql::Array<sql::Int8>, _>(&self.credits)?;
-        out.push_sql(", ");
-        out.push_bind_param::<sql::Array<sql::Text>, _>(&self.addresses)?;
-        out.push_sql(", ");
-        out.push_bind_param::<sql::Array<sql::Text>, _>(&self.user_agents)?;
-        out.push_sql(", ");
-        out.push_bind_param::<sql::Array<sql::Nullable<sql::Uuid>>, _>(&self.jobs)?;
-        out.push_sql(", ");
-        out.push_bind_param::<sql::Array<sql::Bool>, _>(&self.stale)?;
-        out.push_sql(", ");
-        out.push_bind_param::<sql::Array<sql::Nullable<sql::Text>>, _>(&self.details)?;
-        out.push_sql(") AS r (o, i, a, k, g, e, m, p, s, u, d, c, f, w, j, t, x)");
-        Ok(())
+impl Sum {
+    fn add(&mut self, record: &Record) {
+        self.requests += 1;
+        self.stale += i64::from(record.stale);
+        if matches!(record.outcome, Outcome::Revoked | Outcome::Expired) {
+            self.ended += 1;
+            self.first_ended = Some(self.first_ended.map_or(record.id, |first| first.min(record.id)));
+            self.last_ended = self.last_ended.max(Some(record.id));
+        } else {
+            self.last = self.last.max(Some(record.id));
+        }
+        if record.outcome == Outcome::Accepted {
+            self.last_accepted = self.last_accepted.max(Some(record.id));
+        }
     }
+}
+
+statement! {
+    Insert<'a> -> () = include_str!("insert.sql");
+    organizations: Vec<OrgId> as sql::Array<sql::Uuid>,
+    ids: Vec<RequestId> as sql::Array<sql::Uuid>,
+    ats: Vec<OffsetDateTime> as sql::Array<sql::Timestamptz>,
+    keys: Vec<KeyId> as sql::Array<sql::Uuid>,
+    generations: Vec<i32> as sql::Array<sql::Int4>,
+    environments: Vec<&'a str> as sql::Array<sql::Text>,
+    methods: Vec<&'a str> as sql::Array<sql::Text>,
+    paths: Vec<&'a str> as sql::Array<sql::Text>,
+    routes: Vec<&'a str> as sql::Array<sql::Text>,
+    statuses: Vec<i16> as sql::Array<sql::Int2>,
+    outcomes: Vec<&'static str> as sql::Array<sql::Text>,
+    durations: Vec<i32> as sql::Array<sql::Int4>,
+    credits: Vec<i64> as sql::Array<sql::Int8>,
+    addresses: Vec<&'a str> as sql::Array<sql::Text>,
+    user_agents: Vec<&'a str> as sql::Array<sql::Text>,
+    jobs: Vec<Option<JobId>> as sql::Array<sql::Nullable<sql::Uuid>>,
+    stale: Vec<bool> as sql::Array<sql::Bool>,
+    details: Vec<Option<&'a str>> as sql::Array<sql::Nullable<sql::Text>>,
+    of_organizations: Vec<OrgId> as sql::Array<sql::Uuid>,
+    of_hours: Vec<OffsetDateTime> as sql::Array<sql::Timestamptz>,
+    of_keys: Vec<KeyId> as sql::Array<sql::Uuid>,
+    of_generations: Vec<i32> as sql::Array<sql::Int4>,
+    of_environments: Vec<&'a str> as sql::Array<sql::Text>,
+    of_routes: Vec<&'a str> as sql::Array<sql::Text>,
+    of_statuses: Vec<i16> as sql::Array<sql::Int2>,
+    of_buckets: Vec<i16> as sql::Array<sql::Int2>,
+    requests: Vec<i64> as sql::Array<sql::Int8>,
+    stale_requests: Vec<i64> as sql::Array<sql::Int8>,
+    ended_requests: Vec<i64> as sql::Array<sql::Int8>,
+    last: Vec<Option<RequestId>> as sql::Array<sql::Nullable<sql::Uuid>>,
+    last_accepted: Vec<Option<RequestId>> as sql::Array<sql::Nullable<sql::Uuid>>,
+    first_ended: Vec<Option<RequestId>> as sql::Array<sql::Nullable<sql::Uuid>>,
+    last_ended: Vec<Option<RequestId>> as sql::Array<sql::Nullable<sql::Uuid>>,
 }

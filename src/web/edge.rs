@@ -179,6 +179,7 @@ mod tests {
             public_url: "http://console.example".into(),
             keyring: crate::sealed::SecretKey([7; 32]).into(),
             webhooks: std::sync::Arc::default(),
+            retention: crate::site::Retention::default(),
             news: crate::news::News::default(),
         };
         for trusted in ["localhost", "localhost:8080", "127.0.0.1:8080", "[::1]:8080", "[::1]"] {

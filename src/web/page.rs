@@ -110,6 +110,7 @@ mod tests {
             public_url: "https://console.motion.example".into(),
             keyring: crate::sealed::SecretKey([7; 32]).into(),
             webhooks: std::sync::Arc::default(),
+            retention: crate::site::Retention::default(),
             news: crate::news::News::default(),
         };
         let screen = Screen { frame: Frame::of_site(&site) };

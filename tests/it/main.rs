@@ -16,5 +16,6 @@ mod schema_rules;
 mod server;
 mod support;
 mod tidy;
+mod usage;
 mod web;
 mod webhooks;

@@ -36,7 +36,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("keys", &[KERNEL_AND, "audit"]),
     ("webhooks", &[KERNEL_AND, "audit", "batch", "courier", "sealed", "site", "statement"]),
     ("jobs", &[KERNEL_AND, "audit", "credits", "db", "wake", "webhooks"]),
-    ("usage", KERNEL),
+    ("usage", &[KERNEL_AND, "statement"]),
     ("admission", &[KERNEL_AND, "batch", "credits", "jobs", "usage"]),
     // Edges: the kernel and capabilities, never each other.
     ("web", &[EDGE, "accounts", "courier", "credits", "jobs", "keys", "orgs", "usage", "webhooks"]),

@@ -4,7 +4,7 @@ use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
 use crate::ids::{KeyId, new_uuid};
-use crate::keys::{CutOver, EndReason, Former, KeyView, Overview, PlainKey, Quiet, Refused, Status};
+use crate::keys::{CutOver, EndReason, Former, KeyView, Overview, PlainKey, Quiet, Status};
 use crate::profile::{Example, JobKind, Limit, Profile, Scope};
 use crate::site::Site;
 use crate::web::charts::Spark;
@@ -194,14 +194,11 @@ impl FormerItem {
     }
 
     pub fn refused(&self) -> String {
-        match self.former.receipt.refused {
-            Refused::Exactly(count) => super::grouped(count),
-            Refused::MoreThan(count) => format!("{}+", super::grouped(count)),
-        }
+        super::grouped(self.former.receipt.refused)
     }
 
     pub fn refused_one(&self) -> bool {
-        self.former.receipt.refused == Refused::Exactly(1)
+        self.former.receipt.refused == 1
     }
 
     /// Whether somebody called within the hour.

@@ -165,9 +165,9 @@ pub async fn index(member: Member, request: HttpRequest, asked: Query<Asked>) ->
 
 async fn screen(member: Member, asked: Asked) -> Result<Index> {
     let (filter, cursor) = (asked.filter()?, asked.cursor()?);
-    let organization = member.organization.id;
+    let (organization, profile) = (member.organization.id, member.site.profile.clone());
     let read = move |conn: &mut _| {
-        let page = usage::history(conn, organization, &filter, cursor, PAGE)?;
+        let page = usage::history(conn, organization, &profile, &filter, cursor, PAGE)?;
         Ok((page, usage::key_prefixes(conn, organization)?, keys::all(conn, organization)?))
     };
     let (page, prefixes, keys) = member.site.db.run(read).await?;

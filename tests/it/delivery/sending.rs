@@ -348,6 +348,7 @@ async fn the_desk_serves_until_it_is_stopped() {
         profile: Arc::new(Profile::load("analysis").unwrap()),
         public_url: "http://127.0.0.1:1".into(),
         keyring: SecretKey([7; 32]).into(),
+        retention: latchkey::site::Retention::default(),
         news: Default::default(),
         webhooks: Arc::new(rules(&["127.0.0.0/8"])),
     };

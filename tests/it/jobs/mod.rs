@@ -61,6 +61,7 @@ impl World {
             public_url: "http://127.0.0.1".into(),
             keyring: SecretKey([7; 32]).into(),
             webhooks: Arc::default(),
+            retention: latchkey::site::Retention::default(),
             news: Default::default(),
         }
     }

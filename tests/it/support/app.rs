@@ -86,6 +86,7 @@ impl App {
             public_url,
             keyring: SecretKey([7; 32]).into(),
             webhooks: Arc::new(rules),
+            retention: latchkey::site::Retention::default(),
             news: Default::default(),
         };
         let instance = Instance { site: site.clone(), listener, workers: 2, cluster: None, signals: false, demo: false, world: no_names() };

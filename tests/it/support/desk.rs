@@ -67,6 +67,7 @@ impl Desk {
             public_url,
             keyring: SecretKey([7; 32]).into(),
             webhooks: Arc::default(),
+            retention: latchkey::site::Retention::default(),
             news: News::default(),
         };
         let (courier, mut errands) = Courier::open();
@@ -79,7 +80,7 @@ impl Desk {
             }
         });
         let (admit, admit_threads) = Batch::start("admit", &site.db, 1, Admit, |_| {}).unwrap();
-        let (settle, settle_threads) = Batch::start("settle", &site.db, 1, Settle, |_| {}).unwrap();
+        let (settle, settle_threads) = Batch::start("settle", &site.db, 1, Settle::default(), |_| {}).unwrap();
         let partner = Partner::new(site.clone(), admit, settle, Metrics::new(), Wake::default(), courier);
         let (ready, started) = mpsc::channel();
         let serving = std::thread::spawn(move || run(web::Data::new(partner), &ready));

@@ -12,8 +12,10 @@ use latchkey::clock;
 use latchkey::error::{Error, FieldError};
 use latchkey::ids::{KeyId, OrgId, RequestId, UserId};
 use latchkey::keys::{self, Key, NewKey, PlainKey, Rotation, Status};
+use latchkey::outcome::Outcome;
 use latchkey::profile::Profile;
-use latchkey::schema::{api_key_secrets, audit_entries, organizations, requests};
+use latchkey::schema::{api_key_secrets, audit_entries, organizations};
+use latchkey::usage::{self, Record};
 use time::OffsetDateTime;
 
 use crate::support::TestDb;
@@ -109,27 +111,29 @@ impl World {
     }
 
     fn request_from(&mut self, key: &Key, generation: i32, at: OffsetDateTime, outcome: &str, stale: bool, address: &str) {
-        let status: i16 = if outcome == "accepted" { 202 } else { 403 };
-        diesel::insert_into(requests::table)
-            .values((
-                requests::organization_id.eq(key.organization),
-                requests::id.eq(RequestId::new(at)),
-                requests::at.eq(at),
-                requests::key_id.eq(key.id),
-                requests::generation.eq(generation),
-                requests::environment.eq(&key.environment),
-                requests::method.eq("POST"),
-                requests::path.eq("/analyses"),
-                requests::status.eq(status),
-                requests::outcome.eq(outcome),
-                requests::duration_us.eq(1_000),
-                requests::credits.eq(0i64),
-                requests::address.eq(address),
-                requests::user_agent.eq("python-httpx/0.28"),
-                requests::stale.eq(stale),
-            ))
-            .execute(&mut self.conn)
-            .expect("a request");
+        let status = if outcome == "accepted" { 202 } else { 403 };
+        let record = Record {
+            id: RequestId::new(at),
+            organization: key.organization,
+            at,
+            key: key.id,
+            generation,
+            environment: key.environment.clone(),
+            method: "POST".into(),
+            path: "/analyses".into(),
+            route: "POST /analyses".into(),
+            status,
+            outcome: Outcome::parse(outcome).expect("an outcome"),
+            duration_us: 1_000,
+            credits: 0,
+            address: address.into(),
+            user_agent: "python-httpx/0.28".into(),
+            job: None,
+            stale,
+            detail: None,
+        };
+        usage::make_days(&mut self.conn, at).expect("days");
+        usage::insert(&mut self.conn, &[&record]).expect("a request");
     }
 }
 

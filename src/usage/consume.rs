@@ -1,0 +1,270 @@
+//! Reading consumption from the rollups, and from what is not in them yet.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+
+use diesel::pg::PgConnection;
+use diesel::prelude::*;
+use diesel::sql_types as sql;
+use time::{Duration, OffsetDateTime};
+
+use super::histogram::Tally;
+use super::{Address, Bin, Consumption, Counts, Filter, Share, Span};
+use crate::error::Result;
+use crate::ids::{KeyId, OrgId};
+use crate::profile::Profile;
+
+/// What the busiest are listed of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum By {
+    /// Routes of the profile.
+    Route,
+    /// Keys of the organization.
+    Key,
+}
+
+/// What was consumed in a span, of what `filter` lets through; its own `from` and `to` don't count. Of a path, which rollups don't know,
+/// it tells what was consumed of the routes that the path may be of.
+///
+/// Call it within [`super::snapshot`]: it asks several times.
+///
+/// # Errors
+/// Those of the database.
+pub fn consumption(
+    conn: &mut PgConnection, organization: OrgId, profile: &Profile, filter: &Filter, span: Span, by: By,
+) -> Result<Consumption> {
+    let routes = match &filter.address {
+        None => None,
+        Some(Address::Routes(routes)) => Some(routes.clone()),
+        Some(Address::Path(path)) => {
+            Some(Some(Address::routes_of(profile, path)).filter(|routes| !routes.is_empty()).unwrap_or(vec![String::new()]))
+        }
+    };
+    let asked = Asked { organization, filter, routes, span };
+    let pending = asked.pending(conn)?;
+    let mut told = asked.bins(conn, &pending)?;
+    match by {
+        By::Route => told.routes = asked.by_route(conn, &pending)?,
+        By::Key => told.keys = asked.by_key(conn, &pending)?,
+    }
+    Ok(told)
+}
+
+struct Asked<'a> {
+    organization: OrgId,
+    filter: &'a Filter,
+    /// None for all.
+    routes: Option<Vec<String>>,
+    span: Span,
+}
+
+/// A row that no rollup has yet.
+#[derive(QueryableByName)]
+struct Pending {
+    #[diesel(sql_type = sql::Timestamptz)]
+    hour: OffsetDateTime,
+    #[diesel(sql_type = sql::Uuid)]
+    key_id: KeyId,
+    #[diesel(sql_type = sql::Text)]
+    route: String,
+    #[diesel(sql_type = sql::Int2)]
+    status: i16,
+    #[diesel(sql_type = sql::Int2)]
+    duration_bucket: i16,
+    #[diesel(sql_type = sql::Int8)]
+    requests: i64,
+}
+
+/// A row of a rollup.
+#[derive(QueryableByName)]
+struct Row {
+    #[diesel(sql_type = sql::Uuid)]
+    key_id: KeyId,
+    #[diesel(sql_type = sql::Text)]
+    route: String,
+    #[diesel(sql_type = sql::Timestamptz)]
+    starts_at: OffsetDateTime,
+    #[diesel(sql_type = sql::Int2)]
+    status: i16,
+    #[diesel(sql_type = sql::Int8)]
+    requests: i64,
+    #[diesel(sql_type = sql::Binary)]
+    durations: Vec<u8>,
+    #[diesel(sql_type = sql::Binary)]
+    hours: Vec<u8>,
+}
+
+/// The key that was asked for, or the one that stands for all.
+const ONE_KEY: &str = "ARRAY[coalesce($2, '00000000-0000-0000-0000-000000000000')]";
+/// All keys of the organization, or the one that was asked for.
+const EACH_KEY: &str = "ARRAY(SELECT id FROM api_keys WHERE organization_id = $1 AND ($2 IS NULL OR id = $2))";
+/// The routes that were asked for, or the one that stands for all.
+const ONE_ROUTE: &str = "coalesce($3, ARRAY['*'])";
+/// The routes that were asked for, or each that there is, found by skipping from one to the next along the index.
+const EACH_ROUTE: &str = "coalesce($3, ARRAY(
+    WITH RECURSIVE each AS (
+        SELECT min(route) AS route FROM usage_days WHERE organization_id = $1 AND key_id = coalesce($2, '00000000-0000-0000-0000-000000000000')
+        UNION ALL
+        SELECT (SELECT min(u.route) FROM usage_days u WHERE u.organization_id = $1
+            AND u.key_id = coalesce($2, '00000000-0000-0000-0000-000000000000') AND u.route > each.route)
+        FROM each WHERE each.route IS NOT NULL
+    ) SELECT route FROM each WHERE route <> '*'))";
+
+impl Counts {
+    fn add(&mut self, status: i16, requests: i64) {
+        *match status {
+            429 => &mut self.rate_limited,
+            ..400 => &mut self.accepted,
+            400..500 => &mut self.refused,
+            _ => &mut self.failed,
+        } += requests;
+    }
+}
+
+#[derive(Default)]
+struct Sums {
+    counts: Counts,
+    durations: Tally,
+}
+
+impl Sums {
+    fn add(&mut self, row: &Row) {
+        self.counts.add(row.status, row.requests);
+        self.durations.add_bytes(&row.durations);
+    }
+
+    fn add_pending(&mut self, row: &Pending) {
+        self.counts.add(row.status, row.requests);
+        self.durations.add(row.duration_bucket, row.requests);
+    }
+
+    fn share<T>(self, of: T) -> Share<T> {
+        Share { of, counts: self.counts, durations: self.durations.durations() }
+    }
+}
+
+impl Asked<'_> {
+    fn pending(&self, conn: &mut PgConnection) -> Result<Vec<Pending>> {
+        let (least_status, most_status) = self.filter.statuses();
+        Ok(diesel::sql_query(
+            "SELECT hour, key_id, route, status, duration_bucket, sum(requests)::int8 AS requests FROM usage_pending
+             WHERE organization_id = $1 AND hour >= $2 AND hour < $3 AND ($4 IS NULL OR environment = $4) AND status BETWEEN $5 AND $6
+                 AND ($7 IS NULL OR key_id = $7) AND ($8 IS NULL OR route = ANY ($8))
+             GROUP BY hour, key_id, route, status, duration_bucket",
+        )
+        .bind::<sql::Uuid, _>(self.organization)
+        .bind::<sql::Timestamptz, _>(self.span.from)
+        .bind::<sql::Timestamptz, _>(self.span.to)
+        .bind::<sql::Nullable<sql::Text>, _>(&self.filter.environment)
+        .bind::<sql::Int2, _>(least_status)
+        .bind::<sql::Int2, _>(most_status)
+        .bind::<sql::Nullable<sql::Uuid>, _>(self.filter.key)
+        .bind::<sql::Nullable<sql::Array<sql::Text>>, _>(&self.routes)
+        .load(conn)?)
+    }
+
+    /// Rows of a rollup. `keys` and `routes` are lists of SQL: each of their members is one range of the index.
+    fn rows(&self, conn: &mut PgConnection, is_hourly: bool, keys: &str, routes: &str) -> Result<Vec<Row>> {
+        let table = if is_hourly { "usage_hours" } else { "usage_days" };
+        let (least_status, most_status) = self.filter.statuses();
+        Ok(diesel::sql_query(format!(
+            "SELECT key_id, route, starts_at, status, requests, durations, hours FROM {table}
+             WHERE organization_id = $1 AND key_id = ANY ({keys}) AND route = ANY ({routes}) AND starts_at >= $4 AND starts_at < $5
+                 AND ($6 IS NULL OR environment = $6) AND status BETWEEN $7 AND $8"
+        ))
+        .bind::<sql::Uuid, _>(self.organization)
+        .bind::<sql::Nullable<sql::Uuid>, _>(self.filter.key)
+        .bind::<sql::Nullable<sql::Array<sql::Text>>, _>(&self.routes)
+        .bind::<sql::Timestamptz, _>(self.span.from)
+        .bind::<sql::Timestamptz, _>(self.span.to)
+        .bind::<sql::Nullable<sql::Text>, _>(&self.filter.environment)
+        .bind::<sql::Int2, _>(least_status)
+        .bind::<sql::Int2, _>(most_status)
+        .load(conn)?)
+    }
+
+    fn bins(&self, conn: &mut PgConnection, pending: &[Pending]) -> Result<Consumption> {
+        let Span { from, to, bin } = self.span;
+        let rows = self.rows(conn, bin < Duration::DAY, ONE_KEY, ONE_ROUTE)?;
+        let (length, step) = ((to - from).whole_seconds(), bin.whole_seconds().max(1));
+        let count = usize::try_from((length + step - 1) / step).unwrap_or(0);
+        let mut bins: Vec<Sums> = std::iter::repeat_with(Sums::default).take(count).collect();
+        let (mut total, mut hours) = (Sums::default(), [[0; 24]; 7]);
+        let place = |at: OffsetDateTime| usize::try_from((at - from).whole_seconds() / step).unwrap_or(0);
+        for row in rows {
+            if let Some(bin) = bins.get_mut(place(row.starts_at)) {
+                bin.add(&row);
+            }
+            let mut tally = Tally::default();
+            tally.add_bytes(&row.hours);
+            tally.iter().for_each(|(hour, requests)| add_hour(&mut hours, row.starts_at, hour, requests));
+        }
+        for row in pending {
+            if let Some(bin) = bins.get_mut(place(row.hour)) {
+                bin.add_pending(row);
+            }
+            add_hour(&mut hours, row.hour, row.hour.hour().into(), row.requests);
+        }
+        for bin in &bins {
+            total.counts.accepted += bin.counts.accepted;
+            total.counts.refused += bin.counts.refused;
+            total.counts.rate_limited += bin.counts.rate_limited;
+            total.counts.failed += bin.counts.failed;
+            bin.durations.iter().for_each(|(bucket, requests)| total.durations.add(bucket, requests));
+        }
+        let bins = (0..).zip(bins).map(|(place, sums): (u32, Sums)| Bin {
+            starts_at: from + bin * place,
+            counts: sums.counts,
+            durations: sums.durations.durations(),
+        });
+        Ok(Consumption {
+            from,
+            to,
+            bin,
+            bins: bins.collect(),
+            total: total.counts,
+            durations: total.durations.durations(),
+            routes: Vec::new(),
+            keys: Vec::new(),
+            hours,
+        })
+    }
+
+    fn by_route(&self, conn: &mut PgConnection, pending: &[Pending]) -> Result<Vec<Share<String>>> {
+        let rows = self.rows(conn, self.is_by_hour(), ONE_KEY, EACH_ROUTE)?;
+        Ok(shares(rows, pending, |row| row.route.clone(), |row| row.route.clone()))
+    }
+
+    fn by_key(&self, conn: &mut PgConnection, pending: &[Pending]) -> Result<Vec<Share<KeyId>>> {
+        let rows = self.rows(conn, self.is_by_hour(), EACH_KEY, ONE_ROUTE)?;
+        Ok(shares(rows, pending, |row| row.key_id, |row| row.key_id))
+    }
+
+    /// Whether the span begins or ends within a day.
+    fn is_by_hour(&self) -> bool {
+        [self.span.from, self.span.to].iter().any(|at| at.time() != time::Time::MIDNIGHT)
+    }
+}
+
+/// `at` is of the day; in the rows of a day the hour says the rest.
+fn add_hour(hours: &mut [[i64; 24]; 7], at: OffsetDateTime, hour: i16, requests: i64) {
+    let day = usize::from(at.weekday().number_days_from_monday());
+    if let Some(number) = usize::try_from(hour).ok().and_then(|hour| hours[day].get_mut(hour)) {
+        *number += requests;
+    }
+}
+
+fn shares<T: Eq + Hash + Ord>(
+    rows: Vec<Row>, pending: &[Pending], of_row: impl Fn(&Row) -> T, of_pending: impl Fn(&Pending) -> T,
+) -> Vec<Share<T>> {
+    let mut sums: HashMap<T, Sums> = HashMap::new();
+    for row in rows {
+        sums.entry(of_row(&row)).or_default().add(&row);
+    }
+    for row in pending {
+        sums.entry(of_pending(row)).or_default().add_pending(row);
+    }
+    let mut shares: Vec<Share<T>> = sums.into_iter().map(|(of, sums)| sums.share(of)).collect();
+    shares.sort_by(|a, b| b.counts.requests().cmp(&a.counts.requests()).then_with(|| a.of.cmp(&b.of)));
+    shares
+}

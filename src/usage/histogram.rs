@@ -1,0 +1,127 @@
+//! Numbers by small keys in few bytes: durations by their bucket, requests by their hour.
+//!
+//! The form in the database: for each key that has any, in order, the step from the key before and the number, both as LEB128. A
+//! histogram of a busy hour is some forty bytes, so that a period's durations are read with its counts.
+
+use std::collections::BTreeMap;
+
+use super::Durations;
+
+/// Each bucket is a tenth wider than the one before, so what a bucket stands for is within five hundredths of all in it.
+const GROWTH: f64 = 1.1;
+
+/// The bucket of a duration in microseconds.
+pub(super) fn bucket(duration_us: i32) -> i16 {
+    (f64::from(duration_us.max(1)).ln() / GROWTH.ln()).round() as i16
+}
+
+/// What a bucket stands for, in microseconds.
+fn middle(bucket: i16) -> i64 {
+    GROWTH.powi(bucket.into()).round() as i64
+}
+
+/// Numbers by key.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Tally(BTreeMap<i16, i64>);
+
+impl Tally {
+    pub(super) fn add(&mut self, key: i16, number: i64) {
+        *self.0.entry(key).or_default() += number;
+    }
+
+    /// Adds what was written by [`Tally::to_bytes`]; what can't be read ends it.
+    pub(super) fn add_bytes(&mut self, bytes: &[u8]) {
+        let (mut rest, mut key) = (bytes, 0);
+        while let (Some(step), Some(number)) = (read(&mut rest), read(&mut rest)) {
+            key += step as i16;
+            self.add(key, number as i64);
+        }
+    }
+
+    pub(super) fn to_bytes(&self) -> Vec<u8> {
+        let (mut bytes, mut before) = (Vec::with_capacity(self.0.len() * 3), 0);
+        for (key, number) in &self.0 {
+            write(&mut bytes, (key - before).unsigned_abs().into());
+            write(&mut bytes, number.unsigned_abs());
+            before = *key;
+        }
+        bytes
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = (i16, i64)> {
+        self.0.iter().map(|(key, number)| (*key, *number))
+    }
+
+    /// Read as durations.
+    pub(super) fn durations(&self) -> Durations {
+        Durations { p50: self.quantile(50), p95: self.quantile(95) }
+    }
+
+    /// The least bucket that holds, with all below it, so many hundredths.
+    fn quantile(&self, hundredths: i64) -> Option<i64> {
+        let wanted = (self.0.values().sum::<i64>() * hundredths + 99) / 100;
+        let mut seen = 0;
+        self.0
+            .iter()
+            .find(|(_, number)| {
+                seen += **number;
+                seen >= wanted
+            })
+            .map(|(bucket, _)| middle(*bucket))
+    }
+}
+
+fn write(bytes: &mut Vec<u8>, mut number: u64) {
+    while number >= 0x80 {
+        bytes.push(number as u8 | 0x80);
+        number >>= 7;
+    }
+    bytes.push(number as u8);
+}
+
+fn read(bytes: &mut &[u8]) -> Option<u64> {
+    let (mut number, mut shift) = (0, 0);
+    while let Some((byte, rest)) = bytes.split_first() {
+        *bytes = rest;
+        number |= u64::from(byte & 0x7f).checked_shl(shift)?;
+        if byte & 0x80 == 0 {
+            return Some(number);
+        }
+        shift += 7;
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_is_read_and_added() {
+        let mut tally = Tally::default();
+        for (key, number) in [(0, 1), (17, 127), (18, 128), (225, i64::MAX / 4)] {
+            tally.add(key, number);
+        }
+        let mut twice = Tally::default();
+        twice.add_bytes(&tally.to_bytes());
+        assert_eq!(twice, tally);
+        twice.add_bytes(&tally.to_bytes());
+        assert_eq!(twice.iter().map(|(_, number)| number).collect::<Vec<_>>(), [2, 254, 256, i64::MAX / 4 * 2]);
+        assert!(Tally::default().to_bytes().is_empty());
+    }
+
+    #[test]
+    fn quantiles_are_within_five_hundredths() {
+        for scale in [1, 37, 1_000, 2_000_000] {
+            let mut tally = Tally::default();
+            (1..=1_000).for_each(|n| tally.add(bucket(n * scale), 1));
+            let Durations { p50: Some(p50), p95: Some(p95) } = tally.durations() else { panic!("none") };
+            for (found, exact) in [(p50, 500), (p95, 950)] {
+                let exact = exact * i64::from(scale);
+                assert!((found - exact).abs() as f64 <= exact as f64 * 0.05 + 1.0, "{found} for {exact}");
+            }
+        }
+        assert_eq!(Tally::default().durations(), Durations::default());
+        assert!(bucket(0) == 0 && bucket(i32::MAX) < 300);
+    }
+}

@@ -1,0 +1,299 @@
+//! Reading the history: pages, newest first, that cost the same however long it is.
+//!
+//! The one index is the order of arrival, and a filter may match one row in a million. So the rollups are the index of the
+//! filters: they tell how many rows of which hours match, and the history is read in just the hours that fill the page. An
+//! hour may still hold many rows for each that matches: after [`LOOK`] rows a page ends early and says how far it looked.
+
+use diesel::pg::PgConnection;
+use diesel::prelude::*;
+use diesel::sql_types as sql;
+use time::{Duration, OffsetDateTime};
+use uuid::Uuid;
+
+use super::rollups::{ALL_KEYS, ALL_ROUTES};
+use super::{Address, Cursor, Filter, Request, days};
+use crate::clock::hour;
+use crate::error::Result;
+use crate::ids::{KeyId, OrgId, RequestId, uuid_floor, uuid_time};
+use crate::profile::Profile;
+use crate::schema::requests;
+
+/// Rows that are looked at for a page: some milliseconds.
+pub const LOOK: usize = 10_000;
+/// Rollup rows that are read to find the next hours, of each route.
+const HOURS: i64 = 200;
+
+/// A page, newest first.
+#[derive(Debug, Clone, Default)]
+pub struct Page {
+    /// At most as many as asked for.
+    pub requests: Vec<Request>,
+    /// Whether there are newer ones.
+    pub newer: bool,
+    /// Whether there are older ones, or may be: see `looked_to`.
+    pub older: bool,
+    /// Where looking stopped before the page was full; the next page goes on from there.
+    pub looked_to: Option<RequestId>,
+}
+
+impl Page {
+    /// Where the page of older ones starts, if there may be any.
+    pub fn next(&self) -> Option<RequestId> {
+        self.looked_to.or_else(|| self.requests.last().map(|request| request.id)).filter(|_| self.older)
+    }
+}
+
+/// Which way a walk goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Way {
+    Older,
+    Newer,
+}
+
+/// A page of the history. `profile` tells of which route a path is.
+///
+/// # Errors
+/// Those of the database.
+pub fn history(
+    conn: &mut PgConnection, organization: OrgId, profile: &Profile, filter: &Filter, cursor: Option<Cursor>, limit: usize,
+) -> Result<Page> {
+    let least = filter.from.map_or(Uuid::nil(), uuid_floor);
+    let most = filter.to.map_or(Uuid::max(), uuid_floor);
+    let mut walk = Walk { organization, filter, guides: guides(profile, filter), least, most, looked: 0, way: Way::Older };
+    // One more than asked tells whether there are more in that direction; the cursor's own row proves the other.
+    Ok(match cursor {
+        None | Some(Cursor::Before(_)) => {
+            if let Some(Cursor::Before(id)) = cursor {
+                walk.most = walk.most.min(id.0);
+            }
+            let (mut requests, looked_to) = walk.go(conn, limit + 1)?;
+            let older = requests.len() > limit || looked_to.is_some();
+            requests.truncate(limit);
+            Page { requests, newer: cursor.is_some(), older, looked_to }
+        }
+        Some(Cursor::After(id)) => {
+            walk.least = walk.least.max(Uuid::from_u128(id.0.as_u128().saturating_add(1)));
+            walk.way = Way::Newer;
+            let (mut requests, looked_to) = walk.go(conn, limit + 1)?;
+            let newer = requests.len() > limit || looked_to.is_some();
+            requests.truncate(limit);
+            requests.reverse();
+            Page { requests, newer, older: true, looked_to: None }
+        }
+    })
+}
+
+/// One request of this organization.
+///
+/// # Errors
+/// `NotFound`; those of the database.
+pub fn request(conn: &mut PgConnection, organization: OrgId, id: RequestId) -> Result<Request> {
+    Ok(requests::table.find((organization, id)).select(Request::as_select()).first(conn)?)
+}
+
+/// The routes whose rollups tell where to look.
+fn guides(profile: &Profile, filter: &Filter) -> Vec<String> {
+    match &filter.address {
+        None => vec![ALL_ROUTES.to_owned()],
+        Some(Address::Routes(routes)) => routes.clone(),
+        // What is below a path may be of any route that its own may be of or that is longer, and of none.
+        Some(Address::Path(path)) => {
+            let mut routes = Address::routes_of(profile, path);
+            let deeper = profile.routes.iter().map(|route| (profile.full_path(route), profile.route_name(route)));
+            let segments = path.split('/').count();
+            routes.extend(deeper.filter(|(path, _)| path.split('/').count() > segments).map(|(_, name)| name));
+            routes.push(String::new());
+            routes
+        }
+    }
+}
+
+struct Walk<'a> {
+    organization: OrgId,
+    filter: &'a Filter,
+    guides: Vec<String>,
+    /// Least id that may be found.
+    least: Uuid,
+    /// Exclusive.
+    most: Uuid,
+    /// Rows looked at.
+    looked: usize,
+    way: Way,
+}
+
+/// Ids from `least` to before `most`, which hold what is wanted if anything does.
+struct Stretch {
+    least: Uuid,
+    most: Uuid,
+}
+
+#[derive(QueryableByName)]
+struct Hour {
+    #[diesel(sql_type = sql::Int8)]
+    guide: i64,
+    #[diesel(sql_type = sql::Timestamptz)]
+    starts_at: OffsetDateTime,
+    #[diesel(sql_type = sql::Int8)]
+    requests: i64,
+}
+
+impl Walk<'_> {
+    /// What is found, in the order of the walk, and where looking stopped early.
+    fn go(&mut self, conn: &mut PgConnection, wanted: usize) -> Result<(Vec<Request>, Option<RequestId>)> {
+        let mut found: Vec<Request> = Vec::new();
+        let mut is_clamped = false;
+        while found.len() < wanted && self.least < self.most {
+            let Some(stretch) = self.stretch(conn, wanted - found.len())? else { break };
+            let before = found.len();
+            found.extend(self.look(conn, &stretch, wanted - before)?);
+            if found.len() == wanted {
+                break;
+            }
+            if let Some(end) = self.end_of_look(conn, &stretch)? {
+                return Ok((found, Some(end)));
+            }
+            match self.way {
+                Way::Older => self.most = stretch.least,
+                Way::Newer => self.least = stretch.most,
+            }
+            // Rollups are kept for longer than the history: no use in walking where it has ended.
+            if found.len() == before && !is_clamped {
+                is_clamped = true;
+                let oldest = days::oldest_day(conn)?.map_or(Uuid::max(), |day| uuid_floor(day.midnight().assume_utc()));
+                self.least = self.least.max(oldest);
+            }
+        }
+        Ok((found, None))
+    }
+
+    /// The next hours with enough that matches; none when there are no more.
+    fn stretch(&self, conn: &mut PgConnection, wanted: usize) -> Result<Option<Stretch>> {
+        let hours = self.hours(conn)?;
+        // Beyond the last hour that was read of a route that has more, hours may be missing.
+        let full = |guide: i64| hours.iter().filter(|hour| hour.guide == guide).count() as i64 == HOURS;
+        let capped = (1..=self.guides.len() as i64).filter(|guide| full(*guide));
+        let last = |guide: i64| hours.iter().rfind(|hour| hour.guide == guide).map(|hour| hour.starts_at);
+        let horizons: Vec<OffsetDateTime> = capped.filter_map(last).collect();
+        let is_known = |at: OffsetDateTime| match self.way {
+            Way::Older => horizons.iter().all(|horizon| at >= *horizon),
+            Way::Newer => horizons.iter().all(|horizon| at <= *horizon),
+        };
+        let mut by_hour = std::collections::BTreeMap::<OffsetDateTime, i64>::new();
+        for hour in hours.iter().filter(|hour| is_known(hour.starts_at)) {
+            *by_hour.entry(hour.starts_at).or_default() += hour.requests;
+        }
+        let mut sum = 0;
+        let mut take = |(at, requests): (&OffsetDateTime, &i64)| {
+            let is_enough = sum >= wanted as i64;
+            // Of the hour that the walk stands in, some may lie behind.
+            sum += if self.stands_in(*at) { 0 } else { *requests };
+            (!is_enough).then_some(*at)
+        };
+        let taken: Vec<OffsetDateTime> = match self.way {
+            Way::Older => by_hour.iter().rev().map_while(&mut take).collect(),
+            Way::Newer => by_hour.iter().map_while(&mut take).collect(),
+        };
+        let (Some(first), Some(last)) = (taken.first(), taken.last()) else { return Ok(None) };
+        let (oldest, newest) = (*first.min(last), *first.max(last));
+        Ok(Some(Stretch { least: self.least.max(uuid_floor(oldest)), most: self.most.min(uuid_floor(newest + Duration::HOUR)) }))
+    }
+
+    fn stands_in(&self, at: OffsetDateTime) -> bool {
+        let edge = if self.way == Way::Older { self.most } else { self.least };
+        uuid_floor(at) < edge && edge < uuid_floor(at + Duration::HOUR)
+    }
+
+    /// Rows of the rollups, and what is not in them yet, nearest first.
+    fn hours(&self, conn: &mut PgConnection) -> Result<Vec<Hour>> {
+        let order = if self.way == Way::Older { "DESC" } else { "ASC" };
+        let (least_status, most_status) = self.filter.statuses();
+        // The last moment before an exclusive bound that is the least id of its own.
+        let before = |at: OffsetDateTime| if uuid_floor(at) == self.most { at - Duration::MILLISECOND } else { at };
+        let mut hours: Vec<Hour> = diesel::sql_query(format!(
+            "(SELECT g.guide, u.starts_at, u.requests FROM unnest($3) WITH ORDINALITY AS g (route, guide) CROSS JOIN LATERAL (
+                 SELECT starts_at, requests FROM usage_hours
+                 WHERE organization_id = $1 AND key_id = $2 AND route = g.route AND starts_at >= $4 AND starts_at <= $5
+                     AND ($6 IS NULL OR environment = $6) AND status BETWEEN $7 AND $8
+                 ORDER BY starts_at {order} LIMIT {HOURS}) u)
+             UNION ALL
+             SELECT 0, hour, sum(requests)::int8 FROM usage_pending
+             WHERE organization_id = $1 AND ($9 IS NULL OR key_id = $9) AND ('*' = ANY ($3) OR route = ANY ($3)) AND hour >= $4 AND hour <= $5
+                 AND ($6 IS NULL OR environment = $6) AND status BETWEEN $7 AND $8
+             GROUP BY hour"
+        ))
+        .bind::<sql::Uuid, _>(self.organization)
+        .bind::<sql::Uuid, _>(self.filter.key.unwrap_or(ALL_KEYS))
+        .bind::<sql::Array<sql::Text>, _>(&self.guides)
+        .bind::<sql::Timestamptz, _>(uuid_time(self.least).map_or(OffsetDateTime::UNIX_EPOCH, hour))
+        .bind::<sql::Timestamptz, _>(uuid_time(self.most).map_or(LAST, |at| hour(before(at))))
+        .bind::<sql::Nullable<sql::Text>, _>(&self.filter.environment)
+        .bind::<sql::Int2, _>(least_status)
+        .bind::<sql::Int2, _>(most_status)
+        .bind::<sql::Nullable<sql::Uuid>, _>(self.filter.key)
+        .load(conn)?;
+        hours.sort_by_key(|hour| hour.starts_at);
+        if self.way == Way::Older {
+            hours.reverse();
+        }
+        Ok(hours)
+    }
+
+    /// The rows of a stretch, in the order of the walk: as many as are left to be looked at.
+    fn rows(&self, stretch: &Stretch) -> String {
+        let order = if self.way == Way::Older { "DESC" } else { "ASC" };
+        let (least, most) = self.filter.statuses();
+        // Said in so many words for the sake of the index of what was not accepted.
+        let refused = if least >= 400 { format!("AND status >= 400 AND status BETWEEN {least} AND {most}") } else { String::new() };
+        let Stretch { least, most } = stretch;
+        format!("requests WHERE organization_id = $1 AND id >= '{least}' AND id < '{most}' {refused} ORDER BY id {order}")
+    }
+
+    fn left(&self) -> usize {
+        LOOK.saturating_sub(self.looked)
+    }
+
+    fn look(&self, conn: &mut PgConnection, stretch: &Stretch, wanted: usize) -> Result<Vec<Request>> {
+        let (least_status, most_status) = self.filter.statuses();
+        let (routes, path) = match &self.filter.address {
+            Some(Address::Routes(routes)) => (Some(routes), None),
+            Some(Address::Path(path)) => (None, Some(path)),
+            None => (None, None),
+        };
+        let order = if self.way == Way::Older { "DESC" } else { "ASC" };
+        let query = format!(
+            "SELECT * FROM (SELECT * FROM {} LIMIT {}) r
+             WHERE ($2 IS NULL OR key_id = $2) AND status BETWEEN $3 AND $4 AND ($5 IS NULL OR environment = $5)
+                 AND ($6 IS NULL OR route = ANY ($6)) AND ($7 IS NULL OR path = $7 OR starts_with(path, $7 || '/'))
+             ORDER BY id {order} LIMIT {wanted}",
+            self.rows(stretch),
+            self.left(),
+        );
+        Ok(diesel::sql_query(query)
+            .bind::<sql::Uuid, _>(self.organization)
+            .bind::<sql::Nullable<sql::Uuid>, _>(self.filter.key.map(|KeyId(key)| key))
+            .bind::<sql::Int2, _>(least_status)
+            .bind::<sql::Int2, _>(most_status)
+            .bind::<sql::Nullable<sql::Text>, _>(&self.filter.environment)
+            .bind::<sql::Nullable<sql::Array<sql::Text>>, _>(routes)
+            .bind::<sql::Nullable<sql::Text>, _>(path)
+            .load(conn)?)
+    }
+
+    /// The last row that could be looked at, where a stretch has more; else counts its rows.
+    fn end_of_look(&mut self, conn: &mut PgConnection, stretch: &Stretch) -> Result<Option<RequestId>> {
+        #[derive(QueryableByName)]
+        struct Row {
+            #[diesel(sql_type = sql::Uuid)]
+            id: RequestId,
+        }
+        // Ids alone, which the index has.
+        let query = format!("SELECT id FROM {} LIMIT {}", self.rows(stretch), self.left());
+        let rows: Vec<Row> = diesel::sql_query(query).bind::<sql::Uuid, _>(self.organization).load(conn)?;
+        let is_all = rows.len() < self.left();
+        self.looked += rows.len();
+        Ok(rows.last().map(|row| row.id).filter(|_| !is_all))
+    }
+}
+
+/// After every hour that there is.
+const LAST: OffsetDateTime = time::macros::datetime!(9999-12-31 00:00 UTC);
