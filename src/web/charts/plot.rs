@@ -77,12 +77,10 @@ mod tests {
         assert_eq!(plot.gaps.as_deref(), Some("M1 0v200"));
     }
 
-    /// All coordinates of a path that are absolute, in the order of their commands.
-    fn absolute(path: &str, command: char) -> Vec<i64> {
-        path.split(command)
-            .skip(1)
-            .filter_map(|rest| rest.split(|c: char| c.is_ascii_alphabetic() || c == ' ').next()?.parse().ok())
-            .collect()
+    /// The numbers after each of these commands of a path, in their order.
+    fn numbers(path: &str, command: char) -> Vec<i64> {
+        let number = |rest: &str| rest.split(|c: char| c.is_ascii_alphabetic() || c == ' ').next()?.parse().ok();
+        path.split(command).skip(1).filter_map(number).collect()
     }
 
     #[test]
@@ -91,8 +89,9 @@ mod tests {
         let plot = Plot::of_bars(&bars, ["c1", "c2", "c3", "c4"], compact, String::new());
         assert_eq!((plot.width, plot.marks.len()), (90, 4));
         for mark in &plot.marks {
-            assert!(absolute(&mark.path, 'V').iter().all(|y| (0..=plot.height).contains(y)), "{}", mark.path);
-            assert!(absolute(&mark.path, 'H').iter().all(|x| (0..=plot.width).contains(x)), "{}", mark.path);
+            assert!(numbers(&mark.path, 'V').iter().all(|y| (0..=plot.height).contains(y)), "{}", mark.path);
+            let right = numbers(&mark.path, 'M')[0] + numbers(&mark.path, 'h').iter().sum::<i64>();
+            assert!(right > 80 && right <= plot.width, "{}", mark.path);
         }
     }
 }

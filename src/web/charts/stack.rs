@@ -8,7 +8,7 @@ use super::line::scaled;
 /// Each path reaches from the bottom to the top of its part, so that the lower ones have to be drawn over the higher ones.
 pub fn stack<const N: usize>(bars: &[[i64; N]], top: i64, height: i64) -> [String; N] {
     let heights: Vec<[i64; N]> = bars.iter().map(|bar| tops(bar, top, height)).collect();
-    std::array::from_fn(|part| outline(heights.iter().map(|tops| tops[part]), height))
+    std::array::from_fn(|part| outline(&heights.iter().map(|tops| tops[part]).collect::<Vec<_>>(), height))
 }
 
 /// Where each part of a bar ends; 0 for one that is not there.
@@ -29,27 +29,13 @@ fn tops<const N: usize>(bar: &[i64; N], top: i64, height: i64) -> [i64; N] {
     })
 }
 
-/// Steps of these heights, one unit wide each; what is level takes one command.
-fn outline(heights: impl Iterator<Item = i64>, height: i64) -> String {
-    let (mut path, mut last, mut end) = (String::new(), 0, 0);
-    for (place, up) in heights.enumerate() {
-        if up != last {
-            if path.is_empty() {
-                path.push_str(&format!("M{place} {height}"));
-            } else {
-                path.push_str(&format!("H{place}"));
-            }
-            path.push_str(&format!("V{}", height - up));
-        }
-        (last, end) = (up, place + 1);
-    }
-    if last > 0 {
-        path.push_str(&format!("H{end}V{height}"));
-    }
-    if !path.is_empty() {
-        path.push('z');
-    }
-    path
+/// Steps of these heights, one unit wide each. Relative widths are mostly the same, which squeezes well.
+fn outline(heights: &[i64], height: i64) -> String {
+    let Some(start) = heights.iter().position(|up| *up > 0) else { return String::new() };
+    let end = heights.iter().rposition(|up| *up > 0).unwrap_or(start);
+    let runs = heights[start..=end].chunk_by(|a, b| a == b);
+    let steps: String = runs.map(|run| format!("V{}h{}", height - run[0], run.len())).collect();
+    format!("M{start} {height}{steps}V{height}z")
 }
 
 #[cfg(test)]
@@ -59,8 +45,8 @@ mod tests {
     #[test]
     fn parts_stand_on_each_other() {
         let [low, high] = stack(&[[50, 0], [50, 25], [0, 25]], 100, 200);
-        assert_eq!(low, "M0 200V100H2V200z");
-        assert_eq!(high, "M1 200V50H2V150H3V200z");
+        assert_eq!(low, "M0 200V100h2V200z");
+        assert_eq!(high, "M1 200V50h1V150h1V200z");
         assert_eq!(stack(&[[0, 0]], 100, 200), ["", ""]);
     }
 

@@ -26,7 +26,7 @@ pub fn per_cent(part: i64, all: i64) -> String {
 pub fn duration(micros: i64) -> String {
     match micros {
         ..1_000 => "<1 ms".into(),
-        ..10_000_000 => format!("{} ms", grouped(micros / 1_000)),
+        1_000..10_000_000 => format!("{} ms", grouped(micros / 1_000)),
         _ => format!("{:.1} s", micros as f64 / 1_000_000.0),
     }
 }

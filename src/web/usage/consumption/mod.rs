@@ -88,6 +88,8 @@ impl Charts {
         let item = |at: usize| OutcomeItem { class: classes[at], name: names[at], total: grouped(parts(&total)[at]) };
         let when = |at| moment(at, bin, now);
         let bars: Vec<[i64; 4]> = bins.iter().map(|bin| parts(&bin.counts)).collect();
+        // The first and the last bin may reach over the period's ends.
+        let start = bins.first().map_or(from, |bin| bin.starts_at);
         let note = format!("{} {period}, by {step}", grouped(total.requests()));
         let peak = bins.iter().max_by_key(|bin| bin.counts.requests()).filter(|_| nothing.is_none());
         let peak = peak.map(|bin| format!(" Most by {step}: {}, {}.", grouped(bin.counts.requests()), when(bin.starts_at)));
@@ -106,7 +108,7 @@ impl Charts {
             by,
             nothing,
             outcomes: std::array::from_fn(item),
-            timeline: Timeline::of(from, to, bin),
+            timeline: Timeline::of(start, start + bin * bins.len() as i32, bin),
             requests: Plot::of_bars(&bars, classes, compact, label),
             multiples: multiples(bins, &total, &durations, &step),
             is_sparse: lines.len() < bins.len(),
