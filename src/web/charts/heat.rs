@@ -40,10 +40,10 @@ mod tests {
 
     #[test]
     fn every_cell_with_a_value_is_in_one_shade() {
-        let rows = [[Some(0), Some(2), Some(2)], [Some(2), None, Some(0)]];
+        let rows = [[Some(2), Some(2), Some(0)], [Some(2), None, Some(0)]];
         let paths = shades(&rows);
-        assert_eq!(paths[0], "M0 1h1M2 3h1");
-        assert_eq!(paths[2], "M1 1h2M0 3h1");
+        assert_eq!(paths[0], "M2 1h1M2 3h1");
+        assert_eq!(paths[2], "M0 1h2M0 3h1");
         assert!(paths.iter().enumerate().all(|(shade, path)| matches!(shade, 0 | 2) || path.is_empty()));
     }
 }
