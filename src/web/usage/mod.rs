@@ -1,5 +1,8 @@
 //! The tab Usage: the request history, and why each request was answered as it was.
 
+// Until the page shows it.
+#[allow(dead_code)]
+mod consumption;
 mod why;
 
 use std::collections::HashMap;

@@ -1,4 +1,4 @@
-//! Small drawings of the server: lines without axes, in units of their `viewBox`.
+//! Spark lines: without axes, in units of their `viewBox`.
 
 /// A spark line.
 #[derive(Debug, Clone)]
