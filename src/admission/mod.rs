@@ -22,7 +22,9 @@
 mod admit;
 mod forget;
 mod settle;
+mod window;
 
 pub use admit::{About, Admit, Ask, Decision, KnownKey, Rule, Window};
 pub use forget::forget_old_answers;
 pub use settle::{Creation, Settle, Settled, Settlement};
+pub use window::{Current, current_window};

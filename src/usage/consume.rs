@@ -15,12 +15,25 @@ use crate::ids::{KeyId, OrgId};
 use crate::profile::Profile;
 
 /// What the busiest are listed of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum By {
     /// Routes of the profile.
+    #[default]
     Route,
     /// Keys of the organization.
     Key,
+}
+
+impl By {
+    /// Reads `key`; everything else is by route.
+    pub fn parse(text: &str) -> Self {
+        if text == "key" { Self::Key } else { Self::Route }
+    }
+
+    /// Whether it is by key.
+    pub fn is_key(&self) -> bool {
+        *self == Self::Key
+    }
 }
 
 /// What was consumed in a span, of what `filter` lets through; its own `from` and `to` don't count. Of a path, which rollups don't know,

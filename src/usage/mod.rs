@@ -26,7 +26,7 @@ pub use consume::{By, consumption};
 pub use consumption::{Bin, Consumption, Counts, Durations, Share};
 pub use days::{day, drop_days, ensure, make_days, oldest_day};
 pub use filter::{Address, Cursor, Filter, Status};
-pub use history::{Page, history, request};
+pub use history::{LOOK, Page, history, request};
 pub use period::{Period, Span};
 pub use record::{Record, insert};
 
@@ -52,6 +52,8 @@ pub struct Request {
     pub method: String,
     /// Path without the query.
     pub path: String,
+    /// Of the profile, with its method; empty for an address that is nobody's.
+    pub route: String,
     /// HTTP status of the answer.
     pub status: i16,
     /// See [`crate::outcome::Outcome`].

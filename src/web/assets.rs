@@ -1,10 +1,14 @@
 //! The files of `static/`, inside the binary. Pages name them with a hash of their content, so that browsers keep them for good.
 
 use std::collections::HashMap;
+use std::io::Write as _;
 use std::sync::LazyLock;
 
-use actix_web::http::header::{CACHE_CONTROL, ETAG, IF_NONE_MATCH};
+use actix_web::http::header::{AcceptEncoding, CACHE_CONTROL, CONTENT_ENCODING, ETAG, Encoding, Header as _, IF_NONE_MATCH, VARY};
+use actix_web::web::Bytes;
 use actix_web::{HttpRequest, HttpResponse};
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use rust_embed::RustEmbed;
 
 use super::{Answer, WebError};
@@ -14,16 +18,42 @@ use crate::error::Error;
 #[folder = "static/"]
 struct Files;
 
-/// First 12 hex digits of each file's SHA-256.
-static HASHES: LazyLock<HashMap<String, String>> = LazyLock::new(|| {
-    let hash = |name: &str| Files::get(name).map(|file| file.metadata.sha256_hash().iter().take(6).map(|b| format!("{b:02x}")).collect());
-    Files::iter().filter_map(|name| Some((name.to_string(), hash(&name)?))).collect()
-});
+/// A file as it is served.
+struct Asset {
+    /// First 12 hex digits of its SHA-256.
+    hash: String,
+    plain: Bytes,
+    /// As small as gzip makes it: done once, where pages are compressed in passing.
+    gzipped: Bytes,
+}
+
+impl Asset {
+    fn of(name: &str) -> Option<Self> {
+        let file = Files::get(name)?;
+        let hash = file.metadata.sha256_hash().iter().take(6).map(|byte| format!("{byte:02x}")).collect();
+        let plain = if name.ends_with(".css") { without_comments(&file.data).into_bytes() } else { file.data.into_owned() };
+        let mut gzip = GzEncoder::new(Vec::new(), Compression::best());
+        let gzipped = gzip.write_all(&plain).and_then(|()| gzip.finish()).ok()?;
+        Some(Self { hash, plain: plain.into(), gzipped: gzipped.into() })
+    }
+}
+
+/// A stylesheet for browsers: its comments, a sixth of it, are for those who keep it. None of its strings holds one's beginning.
+fn without_comments(css: &[u8]) -> String {
+    let css = String::from_utf8_lossy(css);
+    let mut parts = css.split("/*");
+    let first = parts.next().unwrap_or_default().to_owned();
+    let kept = parts.filter_map(|part| part.split_once("*/")).fold(first, |kept, (_, rest)| kept + rest);
+    kept.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join("\n")
+}
+
+static ASSETS: LazyLock<HashMap<String, Asset>> =
+    LazyLock::new(|| Files::iter().filter_map(|name| Some((name.to_string(), Asset::of(&name)?))).collect());
 
 /// The URL that pages use. A file that does not exist gets one too, and a 404.
 pub fn url(name: &str) -> String {
-    match HASHES.get(name) {
-        Some(hash) => format!("/assets/{name}?v={hash}"),
+    match ASSETS.get(name) {
+        Some(asset) => format!("/assets/{name}?v={}", asset.hash),
         None => format!("/assets/{name}"),
     }
 }
@@ -31,19 +61,25 @@ pub fn url(name: &str) -> String {
 /// `GET /assets/{path}`.
 pub async fn show(request: HttpRequest) -> Answer {
     let name = request.match_info().query("path");
-    let (Some(file), Some(hash)) = (Files::get(name), HASHES.get(name)) else { return Err(WebError(Error::NotFound)) };
-    let tag = format!("\"{hash}\"");
-    let hashed = request.query_string().strip_prefix("v=") == Some(hash);
+    let Some(asset) = ASSETS.get(name) else { return Err(WebError(Error::NotFound)) };
+    let tag = format!("\"{}\"", asset.hash);
+    let hashed = request.query_string().strip_prefix("v=") == Some(&asset.hash);
     let caching = if hashed { "public, max-age=31536000, immutable" } else { "public, max-age=60" };
     let known = |tags: &str| tags.split(',').any(|given| given.trim().trim_start_matches("W/") == tag || given.trim() == "*");
     let same = request.headers().get(IF_NONE_MATCH).and_then(|tags| tags.to_str().ok()).is_some_and(known);
     let mut answer = if same { HttpResponse::NotModified() } else { HttpResponse::Ok() };
-    answer.insert_header((CACHE_CONTROL, caching)).insert_header((ETAG, tag));
+    // Weak, since it names both forms.
+    answer.insert_header((CACHE_CONTROL, caching)).insert_header((ETAG, format!("W/{tag}"))).insert_header((VARY, "accept-encoding"));
     if same {
         return Ok(answer.finish());
     }
     let kind = mime_guess::from_path(name).first_or_octet_stream();
     let text = kind.type_() == "text" || kind.essence_str() == "application/javascript";
     answer.content_type(if text { format!("{}; charset=utf-8", kind.essence_str()) } else { kind.to_string() });
-    Ok(answer.body(file.data.into_owned()))
+    let gzip =
+        AcceptEncoding::parse(&request).is_ok_and(|accepted| accepted.negotiate([Encoding::gzip()].iter()) == Some(Encoding::gzip()));
+    Ok(match gzip {
+        true => answer.insert_header((CONTENT_ENCODING, "gzip")).body(asset.gzipped.clone()),
+        false => answer.insert_header((CONTENT_ENCODING, "identity")).body(asset.plain.clone()),
+    })
 }

@@ -19,14 +19,13 @@
 //! [`download`], so that a database that is away is told by a page and a status. From then on an error breaks the body off in the
 //! middle of a chunk: what arrived never looks like all of it.
 
-use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::rc::Rc;
 
 use actix_web::http::Method;
 use actix_web::http::header::{CONTENT_DISPOSITION, CONTENT_ENCODING, CONTENT_TYPE};
 use actix_web::web::Bytes;
 use actix_web::{HttpRequest, HttpResponse};
-use futures_core::Stream;
+use futures_util::stream::try_unfold;
 
 use crate::error::{Error, Result};
 
@@ -80,7 +79,7 @@ impl Rows {
 /// filled a block with.
 pub fn download<C, P>(request: &HttpRequest, name: &str, names: &[&str], first: C, page: impl Fn(C) -> P + 'static) -> HttpResponse
 where
-    C: Unpin + 'static,
+    C: 'static,
     P: Future<Output = Result<(Rows, Option<C>)>> + 'static,
 {
     let mut response = HttpResponse::Ok();
@@ -90,67 +89,26 @@ where
     if request.method() == Method::HEAD {
         return response.finish();
     }
-    let mut rows = Rows::default();
-    rows.add(&names.iter().map(|name| Cell::Text(name)).collect::<Vec<_>>());
-    let step = Step::Said(rows, Some(first));
-    response.streaming(Pages { page, step, name: name.to_owned() })
-}
-
-/// Where a download is.
-enum Step<C, P> {
-    /// These rows are to be sent, then the page that starts there.
-    Said(Rows, Option<C>),
-    /// A page is being read.
-    Asked(Pin<Box<P>>),
-    Over,
-}
-
-struct Pages<C, P, F> {
-    page: F,
-    step: Step<C, P>,
-    name: String,
-}
-
-// The future is boxed and nothing else is pinned.
-impl<C, P, F> Unpin for Pages<C, P, F> {}
-
-impl<C, P, F> Stream for Pages<C, P, F>
-where
-    P: Future<Output = Result<(Rows, Option<C>)>>,
-    F: Fn(C) -> P,
-{
-    type Item = Result<Bytes, Error>;
-
-    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        loop {
-            match std::mem::replace(&mut self.step, Step::Over) {
-                Step::Over => return Poll::Ready(None),
-                Step::Said(rows, next) => {
-                    self.step = next.map_or(Step::Over, |next| Step::Asked(Box::pin((self.page)(next))));
-                    // An empty chunk would end the body.
-                    if !rows.0.is_empty() {
-                        return Poll::Ready(Some(Ok(rows.0.into())));
-                    }
-                }
-                Step::Asked(mut page) => {
-                    let read = match page.as_mut().poll(context) {
-                        Poll::Ready(read) => read,
-                        Poll::Pending => {
-                            self.step = Step::Asked(page);
-                            return Poll::Pending;
-                        }
-                    };
-                    match read {
-                        Ok((rows, next)) => self.step = Step::Said(rows, next),
-                        Err(error) => {
-                            tracing::error!(file = %self.name, error = %error, "a download was broken off");
-                            return Poll::Ready(Some(Err(error)));
-                        }
-                    }
-                }
+    let mut head = Rows::default();
+    head.add(&names.iter().map(|name| Cell::Text(name)).collect::<Vec<_>>());
+    let (name, page) = (name.to_owned(), Rc::new(page));
+    // The line of names leaves at once, before the first page is read.
+    response.streaming(try_unfold(Some((Some(head), first)), move |state| {
+        let (name, page) = (name.clone(), Rc::clone(&page));
+        async move {
+            let (said, mut next) = match state {
+                None => return Ok(None),
+                Some((head, first)) => (head, Some(first)),
+            };
+            let mut rows = said.unwrap_or_default();
+            // An empty chunk would end the body: a page may have found nothing and know where to go on.
+            while rows.0.is_empty() {
+                let Some(from) = next else { return Ok(None) };
+                (rows, next) = page(from).await.inspect_err(|error| tracing::error!(file = %name, %error, "a download was broken off"))?;
             }
+            Ok::<_, Error>(Some((Bytes::from(rows.0), next.map(|next| (None, next)))))
         }
-    }
+    }))
 }
 
 #[cfg(test)]

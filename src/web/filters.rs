@@ -114,7 +114,17 @@ pub fn instant_text(at: OffsetDateTime, now: OffsetDateTime) -> String {
 /// `14:02:09.412`.
 #[filter_fn]
 pub fn clock<M: Moment>(at: M, _: &dyn Values) -> Result<Safe<String>> {
-    Ok(element(at.moment(), "", &at.moment().format(CLOCK).unwrap_or_default()))
+    Ok(element(at.moment(), "", &clock_text(at.moment())))
+}
+
+/// The words of [`clock`] alone.
+pub fn clock_text(at: OffsetDateTime) -> String {
+    at.format(CLOCK).unwrap_or_default()
+}
+
+/// `14:02:09`.
+pub fn second_text(at: OffsetDateTime) -> String {
+    at.format(SECOND).unwrap_or_default()
 }
 
 /// `1,284`; a real minus before what is below zero.

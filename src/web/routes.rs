@@ -88,6 +88,8 @@ pub const ROUTES: &[Declared] = &[
     get("/orgs/{slug}/webhooks/replays", Needs::Admin, || web::to(webhooks::ask_replays)),
     post("/orgs/{slug}/webhooks/replays", Needs::Admin, || web::to(webhooks::replay_failed)),
     get("/orgs/{slug}/usage", Needs::Member, || web::to(usage::index)),
+    poll("/orgs/{slug}/usage/live", Needs::Member, || web::to(usage::live)),
+    get("/orgs/{slug}/usage/requests.csv", Needs::Member, || web::to(usage::export)),
     get("/orgs/{slug}/credits", Needs::Member, || web::to(credits::index)),
 ];
 

@@ -125,15 +125,15 @@ fn screens_of_usage_and_credits() {
     person.see("Request history");
     person.pick("Status", "4xx refused");
     person.click("Apply");
-    person.see_path(&format!("/orgs/{}/usage?key=&status=4xx", scene.here().slug));
-    person.dont_see("202");
+    person.see_path(&format!("/orgs/{}/usage?period=7d&key=&status=4xx&environment=&path=", scene.here().slug));
+    person.dont_see("3 in 7 days");
     person.click("Why: POST /analyses…");
     person.see("It needed 1 and 0 were available.");
     person.inspect("usage-refused");
     person.pick("Status", "2xx accepted");
     person.click("Apply");
-    person.see_path(&format!("/orgs/{}/usage?key=&status=2xx", scene.here().slug));
-    person.dont_see("402");
+    person.see_path(&format!("/orgs/{}/usage?period=7d&key=&status=2xx&environment=&path=", scene.here().slug));
+    person.dont_see("It needed 1");
     person.click("Copy base URL");
     person.inspect("usage-filtered");
     person.click("Credits");
@@ -221,7 +221,8 @@ fn weigh(person: &Person, path: &str) {
             let entry: serde_json::Value = serde_json::from_str(entry["message"].as_str().unwrap()).unwrap();
             let (method, about) = (&entry["message"]["method"], &entry["message"]["params"]);
             let is_ours = || about["request"]["url"].as_str().is_some_and(|url| url.starts_with(&person.origin));
-            if method == "Network.requestWillBeSent" && is_ours() {
+            // The stream of live rows has no end.
+            if method == "Network.requestWillBeSent" && about["type"] != "EventSource" && is_ours() {
                 asked.push((about["requestId"].clone(), about["type"] == "Document"));
             } else if method == "Network.loadingFinished" {
                 came.push((about["requestId"].clone(), about["encodedDataLength"].as_f64().unwrap() as u64));

@@ -39,7 +39,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("usage", &[KERNEL_AND, "statement"]),
     ("admission", &[KERNEL_AND, "batch", "credits", "jobs", "usage"]),
     // Edges: the kernel and capabilities, never each other.
-    ("web", &[EDGE, "accounts", "courier", "credits", "jobs", "keys", "orgs", "usage", "webhooks"]),
+    ("web", &[EDGE, "accounts", "admission", "courier", "credits", "jobs", "keys", "orgs", "usage", "webhooks"]),
     ("partner_api", &[EDGE, "admission", "batch", "courier", "credits", "jobs", "keys", "usage", "webhooks"]),
     ("worker_api", &[EDGE, "jobs"]),
     ("sandbox", &[EDGE, "jobs"]),

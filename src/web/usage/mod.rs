@@ -1,132 +1,61 @@
-//! The tab Usage: the request history, and why each request was answered as it was.
+//! The tab Usage: what was consumed, the request history, and why each request was answered as it was.
 
-// Until the page shows it.
-#[allow(dead_code)]
+mod asked;
 mod consumption;
+mod export;
+mod live;
+mod rows;
 mod why;
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use actix_web::HttpRequest;
 use actix_web::web::Query;
 use askama::Template;
-use serde::Deserialize;
-use time::OffsetDateTime;
 
 use super::{Answer, Frame, Member, Tab, filters, fragment, page, wants_fragment};
 use crate::error::{Error, Result};
 use crate::ids::{KeyId, RequestId};
 use crate::keys::{self, Key};
 use crate::profile::Profile;
-use crate::usage::{self, Cursor, Filter, Status};
+use crate::usage::{self, Address, LOOK, Page, Span};
+use asked::Asked;
+use consumption::{Charts, KeyLabel, Section};
+pub use export::export;
+pub use live::live;
+use rows::{Prefixes, Row, RowItem};
 use why::Why;
 
 /// Requests on a page.
 const PAGE: usize = 50;
 
-/// The query of the page.
-#[derive(Deserialize, Clone, Default)]
-pub struct Asked {
-    #[serde(default)]
-    key: String,
-    #[serde(default)]
-    status: String,
-    before: Option<String>,
-    after: Option<String>,
-    /// The row that is open.
-    open: Option<String>,
-    /// The row that htmx wants closed again.
-    row: Option<String>,
-}
-
-impl Asked {
-    fn filter(&self) -> Result<Filter> {
-        let given = |text: &str| (!text.is_empty()).then(|| text.to_owned());
-        let key = given(&self.key).map(|text| KeyId::parse(&text).ok_or(Error::NotFound)).transpose()?;
-        let unknown = |text: String| Error::field("status", format!("{text:?} is no status. Ask for 429, or for a class as 4xx."));
-        let status = given(&self.status).map(|text| Status::parse(&text).ok_or_else(|| unknown(text))).transpose()?;
-        Ok(Filter { key, status, ..Filter::default() })
-    }
-
-    fn cursor(&self) -> Result<Option<Cursor>> {
-        let place = |text: &String| RequestId::parse(text).ok_or(Error::NotFound);
-        Ok(match (&self.before, &self.after) {
-            (Some(id), _) => Some(Cursor::Before(place(id)?)),
-            (None, Some(id)) => Some(Cursor::After(place(id)?)),
-            (None, None) => None,
-        })
-    }
-}
-
-/// One request.
-struct RowItem {
-    request: usage::Request,
-    /// Of the key's text that was used.
-    prefix: String,
-    /// When the row is open.
-    why: Option<Why>,
-}
-
-impl RowItem {
-    fn chip(&self) -> &'static str {
-        match self.request.status {
-            200..=299 => " ok",
-            429 => " wait",
-            500.. => " fail",
-            _ => "",
-        }
-    }
-
-    fn duration(&self) -> String {
-        match self.request.duration_us {
-            0..1_000 => "<1 ms".into(),
-            micros => format!("{} ms", filters::grouped(micros / 1_000)),
-        }
-    }
-
-    /// What the row's link is called; it has to have the time in it, which is what it shows.
-    fn name(&self, now: &OffsetDateTime) -> String {
-        let at = filters::instant_text(self.request.at, *now);
-        format!("Why: {} {} at {at}, {}", self.request.method, self.request.path, self.request.status)
-    }
+/// The request history, on the page or by itself.
+struct History {
+    rows: Vec<RowItem>,
+    newer: Option<RequestId>,
+    older: Option<RequestId>,
+    /// Looking stopped before the page was full.
+    is_cut: bool,
+    /// Where new rows come from, where they belong to what is shown.
+    live: Option<String>,
+    /// Days that are kept, where the period asks for more.
+    kept_days: Option<u16>,
 }
 
 /// The page.
 #[derive(Template)]
-#[template(path = "usage/index.html", blocks = ["history"])]
+#[template(path = "usage/index.html", blocks = ["usage", "history"])]
 struct Index {
     frame: Frame,
     asked: Asked,
+    span: Span,
     keys: Vec<Key>,
-    rows: Vec<RowItem>,
-    newer: bool,
-    older: bool,
+    charts: Charts,
+    /// Routes that the charts are of where they can't be of the path that was asked for.
+    of_routes: Option<Vec<String>>,
+    history: History,
     example: String,
     profile: Arc<Profile>,
-}
-
-/// One row, for htmx.
-#[derive(Template)]
-#[template(path = "usage/_row.html")]
-struct Row {
-    frame: Frame,
-    asked: Asked,
-    row: RowItem,
-}
-
-/// Address of this page with these filters, and more to come.
-fn link(frame: &Frame, asked: &Asked) -> String {
-    format!("{}?key={}&status={}", frame.path("usage"), asked.key, asked.status)
-}
-
-/// Where a page starts, to go with [`link`].
-fn place(asked: &Asked) -> String {
-    match (&asked.before, &asked.after) {
-        (Some(id), _) => format!("&before={id}"),
-        (None, Some(id)) => format!("&after={id}"),
-        (None, None) => String::new(),
-    }
 }
 
 impl Index {
@@ -134,68 +63,98 @@ impl Index {
         Tab::Usage
     }
 
-    fn is_filtered(&self) -> bool {
-        !self.asked.key.is_empty() || !self.asked.status.is_empty()
-    }
-
     fn link(&self) -> String {
-        link(&self.frame, &self.asked)
+        self.asked.link(&self.frame)
     }
 
     fn here(&self) -> String {
-        self.link() + &place(&self.asked)
+        self.asked.here(&self.frame)
     }
-}
 
-impl Row {
-    fn here(&self) -> String {
-        link(&self.frame, &self.asked) + &place(&self.asked)
+    fn in_period(&self, period: &str) -> String {
+        self.frame.path("usage") + &self.asked.query_with(period)
+    }
+
+    fn environments(&self) -> Vec<&str> {
+        self.profile.keys.environments.iter().map(|environment| environment.name.as_str()).collect()
+    }
+
+    fn example_path(&self) -> String {
+        self.profile.routes.first().map_or_else(|| "/".into(), |route| self.profile.full_path(route))
+    }
+
+    fn routes(&self) -> Vec<String> {
+        self.profile.routes.iter().map(|route| self.profile.route_name(route)).collect()
     }
 }
 
 /// `GET …/usage`.
 pub async fn index(member: Member, request: HttpRequest, asked: Query<Asked>) -> Answer {
     let asked = asked.into_inner();
-    let frame = member.frame.clone();
-    if let Some(id) = asked.open.as_ref().or(asked.row.as_ref()).filter(|_| wants_fragment(&request)) {
-        let id = RequestId::parse(id).ok_or(Error::NotFound)?;
-        let row = one(&member, id, asked.open.is_some()).await?;
-        return fragment(&Row { frame, asked, row });
+    if !wants_fragment(&request) {
+        return page(&screen(member, asked).await?);
+    }
+    if let Some(id) = asked.open.as_ref().or(asked.row.as_ref()) {
+        let row = RowItem::read(&member, RequestId::parse(id).ok_or(Error::NotFound)?, asked.open.is_some()).await?;
+        return fragment(&Row { frame: member.frame, asked, row });
     }
     let screen = screen(member, asked).await?;
-    if wants_fragment(&request) { fragment(&screen.as_history()) } else { page(&screen) }
+    let target = request.headers().get("HX-Target").map_or(&b""[..], |target| target.as_bytes());
+    match target {
+        _ if target.ends_with(b"#history") => fragment(&screen.as_history()),
+        _ if target.ends_with(b"#consumption") => fragment(&Section { charts: screen.charts }),
+        _ => fragment(&screen.as_usage()),
+    }
 }
 
 async fn screen(member: Member, asked: Asked) -> Result<Index> {
-    let (filter, cursor) = (asked.filter()?, asked.cursor()?);
-    let (organization, profile) = (member.organization.id, member.site.profile.clone());
-    let read = move |conn: &mut _| {
-        let page = usage::history(conn, organization, &profile, &filter, cursor, PAGE)?;
-        Ok((page, usage::key_prefixes(conn, organization)?, keys::all(conn, organization)?))
+    let (organization, now, profile) = (member.organization.id, member.frame.now, member.site.profile.clone());
+    let ((filter, span), cursor, by) = (asked.filter(&profile, now)?, asked.cursor()?, asked.by());
+    let of_routes = match &filter.address {
+        Some(Address::Path(path)) => Some(Address::routes_of(&profile, path)),
+        _ => None,
     };
-    let (page, prefixes, keys) = member.site.db.run(read).await?;
-    let mut rows: Vec<RowItem> = page.requests.into_iter().map(|request| row(request, &prefixes)).collect();
+    // Under one snapshot: the charts and the list are of the same moment.
+    let read = move |conn: &mut _| {
+        usage::snapshot(conn, |conn| {
+            let page = usage::history(conn, organization, &profile, &filter, cursor, PAGE)?;
+            let told = usage::consumption(conn, organization, &profile, &filter, span, by)?;
+            Ok((page, told, usage::key_prefixes(conn, organization)?, keys::all(conn, organization)?))
+        })
+    };
+    let (page, told, prefixes, keys) = member.site.db.run(read).await?;
+    let profile = member.site.profile.clone();
+    let label = |key: KeyId| label(&keys, &profile, key);
+    let charts = Charts::of(&told, now, by, Asked { by: String::new(), ..asked.clone() }.link(&member.frame), label);
+    let history = history(&member, &asked, span, page, &prefixes).await?;
+    let example = super::keys::first_request(&member.site);
+    Ok(Index { frame: member.frame, asked, span, keys, charts, of_routes, history, example, profile })
+}
+
+async fn history(member: &Member, asked: &Asked, span: Span, page: Page, prefixes: &Prefixes) -> Result<History> {
+    let now = member.frame.now;
+    let (next, is_cut) = (page.next(), page.looked_to.is_some());
+    let newer = page.requests.first().map(|request| request.id).filter(|_| page.newer);
+    let newest = page.requests.first().map(|request| request.id);
+    let mut rows: Vec<RowItem> = page.requests.into_iter().map(|request| RowItem::new(request, prefixes)).collect();
     let open = asked.open.as_deref().and_then(RequestId::parse);
     if let Some(row) = rows.iter_mut().find(|row| Some(row.request.id) == open) {
-        row.why = Some(Why::load(&member, &row.request).await?);
-    }
-    let example = super::keys::first_request(&member.site);
-    let profile = member.site.profile.clone();
-    Ok(Index { frame: member.frame, asked, keys, rows, newer: page.newer, older: page.older, example, profile })
-}
-
-async fn one(member: &Member, id: RequestId, open: bool) -> Result<RowItem> {
-    let organization = member.organization.id;
-    let read = move |conn: &mut _| Ok((usage::request(conn, organization, id)?, usage::key_prefixes(conn, organization)?));
-    let (request, prefixes) = member.site.db.run(read).await?;
-    let mut row = row(request, &prefixes);
-    if open {
         row.why = Some(Why::load(member, &row.request).await?);
     }
-    Ok(row)
+    let top = newest.map_or_else(String::new, |id| format!("&top={id}"));
+    let is_live = asked.is_first_page() && span.to > now;
+    let live = is_live.then(|| format!("{}/live{}{top}", member.frame.path("usage"), asked.query()));
+    let days = member.site.retention.history_days;
+    let is_beyond = usage::day(span.from) < usage::day(now - time::Duration::days(days.into()));
+    Ok(History { rows, newer, older: next, is_cut, live, kept_days: is_beyond.then_some(days) })
 }
 
-fn row(request: usage::Request, prefixes: &HashMap<(KeyId, i32), String>) -> RowItem {
-    let prefix = prefixes.get(&(request.key_id, request.generation)).cloned().unwrap_or_default();
-    RowItem { request, prefix, why: None }
+fn label(keys: &[Key], profile: &Profile, id: KeyId) -> KeyLabel {
+    match keys.iter().find(|key| key.id == id) {
+        Some(key) => {
+            let name = if key.has_own_name(profile) { key.name.clone() } else { String::new() };
+            KeyLabel { prefix: key.prefix.clone(), name }
+        }
+        None => KeyLabel { prefix: id.to_string(), name: String::new() },
+    }
 }

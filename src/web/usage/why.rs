@@ -1,7 +1,9 @@
 //! Why a request was answered as it was: the rule, its value then and its value now.
 
 use serde_json::Value;
+use time::Duration;
 
+use crate::admission::{self, Current};
 use crate::credits;
 use crate::error::{Error, Result};
 use crate::jobs::{self, Job};
@@ -10,7 +12,7 @@ use crate::outcome::Outcome;
 use crate::profile::Profile;
 use crate::usage::Request;
 use crate::web::Member;
-use crate::web::filters::grouped;
+use crate::web::filters::{clock_text, grouped, second_text};
 
 /// The eight checks of admission, in their order.
 const CHECKS: [&str; 8] = ["Source", "Format", "Key known", "Organization", "Key state", "Permission", "Rate limit", "Credits"];
@@ -25,7 +27,7 @@ pub(super) struct Check {
 
 /// A value with a note below it.
 pub(super) struct Fact {
-    pub(super) label: &'static str,
+    pub(super) label: String,
     pub(super) value: String,
     pub(super) note: String,
 }
@@ -44,18 +46,25 @@ struct Today {
     key: Key,
     available: i64,
     job: Option<Job>,
+    /// Of the limit that refused, if the profile has it still and its window has begun.
+    window: Option<Current>,
 }
 
 impl Why {
     /// Reads what is true today, and explains.
     pub(super) async fn load(member: &Member, request: &Request) -> Result<Self> {
         let (organization, now, key, job) = (member.organization.id, member.frame.now, request.key_id, request.job_id);
+        let site = member.site.clone();
+        let limit = text(&request.detail, "name");
         let read = move |conn: &mut _| {
+            let limit = site.profile.limit(&limit);
+            let window = limit.map(|limit| admission::current_window(conn, organization, key, limit, now)).transpose()?.flatten();
             let job = job.map(|job| jobs::read(conn, organization, job)).transpose()?;
             Ok(Today {
                 key: keys::find(conn, organization, key, now)?.key,
                 available: credits::balance(conn, organization)?.available,
                 job,
+                window,
             })
         };
         let today = member.site.db.run(read).await?;
@@ -66,13 +75,18 @@ impl Why {
         };
         let milliseconds = f64::from(request.duration_us) / 1_000.0;
         let caller = if request.user_agent.is_empty() { String::new() } else { format!(" · {}", request.user_agent) };
-        why.facts.push(fact("Answer", format!("{} in {milliseconds:.1} ms", request.status), format!("{}{caller}", request.address)));
+        let retry = match number(&request.detail, "reset_s") {
+            0 => String::new(),
+            seconds => format!(", Retry-After {seconds} s"),
+        };
+        let answer = format!("{} in {milliseconds:.1} ms{retry}", request.status);
+        why.facts.push(fact("Answer", answer, format!("{}{caller}", request.address)));
         Ok(why)
     }
 }
 
-fn fact(label: &'static str, value: impl Into<String>, note: impl Into<String>) -> Fact {
-    Fact { label, value: value.into(), note: note.into() }
+fn fact(label: impl Into<String>, value: impl Into<String>, note: impl Into<String>) -> Fact {
+    Fact { label: label.into(), value: value.into(), note: note.into() }
 }
 
 fn checks(refused: Outcome) -> Vec<Check> {
@@ -127,8 +141,8 @@ fn text(detail: &Option<Value>, name: &str) -> String {
 fn refusal(member: &Member, request: &Request, outcome: Outcome, today: &Today) -> Why {
     let state = today.key.status(member.frame.now).as_str();
     let (heading, sentence, facts) = match outcome {
-        Outcome::RateLimited => rate_limited(member, &request.detail),
-        Outcome::Credits => credits_short(&request.detail, today.available),
+        Outcome::RateLimited => rate_limited(member, request, today),
+        Outcome::Credits => credits_short(member, request, today.available),
         Outcome::Permission => lacking(&request.detail, &today.key),
         Outcome::Suspended => {
             let now = if member.organization.suspended_at.is_some() { "suspended" } else { "active" };
@@ -155,28 +169,58 @@ fn refusal(member: &Member, request: &Request, outcome: Outcome, today: &Today) 
 
 type Told = (&'static str, String, Vec<Fact>);
 
-fn rate_limited(member: &Member, detail: &Option<Value>) -> Told {
-    let (limit, window, reset) = (number(detail, "limit"), number(detail, "window_s"), number(detail, "reset_s"));
-    let scope = text(detail, "scope");
-    // A limit that the profile has no more.
-    let none = || "no such limit".to_owned();
-    let today = member.site.profile.limit(&text(detail, "name")).map_or_else(none, |(_, rule)| {
-        format!("{} requests in {} s", grouped(rule.quota(member.organization.requests_per_minute)), rule.window.as_secs())
-    });
-    let facts = vec![
-        fact("Rule", format!("{} requests in {window} s", grouped(limit)), format!("per {scope}, fixed window")),
-        fact("Then", format!("{} of {} used", grouped(limit), grouped(limit)), format!("{reset} s left of the window")),
-        fact("Now", today, ""),
-    ];
-    ("the rate limit", format!("All {} requests of the window were used.", grouped(limit)), facts)
+/// `Then, at 14:02:43.180` and `Now, at 14:03:41.002`.
+fn labels(member: &Member, request: &Request) -> [String; 2] {
+    [("Then", request.at), ("Now", member.frame.now)].map(|(word, at)| format!("{word}, at {}", clock_text(at)))
 }
 
-fn credits_short(detail: &Option<Value>, available: i64) -> Told {
-    let (required, then) = (number(detail, "required"), number(detail, "available"));
+fn rate_limited(member: &Member, request: &Request, today: &Today) -> Told {
+    let detail = &request.detail;
+    let (limit, window, reset) = (number(detail, "limit"), number(detail, "window_s"), number(detail, "reset_s"));
+    let (scope, [then, now]) = (text(detail, "scope"), labels(member, request));
+    let rule = |limit: i64, window: i64| match window {
+        1 => format!("{} requests a second", grouped(limit)),
+        60 => format!("{} requests a minute", grouped(limit)),
+        3_600 => format!("{} requests an hour", grouped(limit)),
+        _ => format!("{} requests in {window} s", grouped(limit)),
+    };
+    let opened = request.at + Duration::seconds(reset - window);
+    let (value, note) = match member.site.profile.limit(&text(detail, "name")) {
+        None => ("no such limit".to_owned(), "the profile has changed".to_owned()),
+        Some((_, known)) => {
+            let quota = known.quota(member.organization.requests_per_minute);
+            let used = today.window.map_or(0, |window| window.used.min(quota));
+            let rest = today.window.map(|window| ((window.ends_at - member.frame.now).as_seconds_f64()).ceil().max(0.0));
+            let note = rest.map_or("the next request opens a window".to_owned(), |rest| format!("window resets in {rest} s"));
+            (format!("{} of {} used", grouped(used), grouped(quota)), note)
+        }
+    };
     let facts = vec![
-        fact("Rule", format!("{} available", grouped(required)), "credits"),
-        fact("Then", format!("{} available", grouped(then)), ""),
-        fact("Now", format!("{} available", grouped(available)), ""),
+        fact("Rule", rule(limit, window), format!("per {scope}, fixed window")),
+        fact(then, format!("{} of {} used", grouped(limit), grouped(limit)), format!("window opened {}", second_text(opened))),
+        fact(now, value, note),
+    ];
+    ("the rate limit", format!("The {scope} had used {}.", all_of(limit, window)), facts)
+}
+
+/// `all 60 requests of its minute`.
+fn all_of(limit: i64, window: i64) -> String {
+    let span = match window {
+        1 => "second".to_owned(),
+        60 => "minute".to_owned(),
+        3_600 => "hour".to_owned(),
+        _ => format!("{window} s"),
+    };
+    if limit == 1 { format!("the one request of its {span}") } else { format!("all {} requests of its {span}", grouped(limit)) }
+}
+
+fn credits_short(member: &Member, request: &Request, available: i64) -> Told {
+    let [then_label, now_label] = labels(member, request);
+    let (required, then) = (number(&request.detail, "required"), number(&request.detail, "available"));
+    let facts = vec![
+        fact("Rule", format!("{} available", grouped(required)), "credits, held before the job is made"),
+        fact(then_label, format!("{} available", grouped(then)), ""),
+        fact(now_label, format!("{} available", grouped(available)), ""),
     ];
     ("the credit balance", format!("It needed {} and {} were available.", grouped(required), grouped(then)), facts)
 }

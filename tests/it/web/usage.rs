@@ -20,8 +20,9 @@ async fn the_history_tells_every_request_and_why() {
     let page = browser.get(&usage).send().await;
     assert_eq!(main_of(&page).matches("data-request-id=").count(), 2);
     assert!(page.text().contains(&format!("{}…", make.a_key().prefix)));
-    let history = part(&browser, &format!("{usage}?status=4xx")).await;
-    assert!(history.text().trim_start().starts_with("<section id=\"history\">"));
+    let history = browser.get(&format!("{usage}?status=4xx")).htmx().header("hx-request-type", "partial");
+    let history = history.header("hx-target", "section#history").send().await;
+    assert!(history.text().trim_start().starts_with("<section id=\"history\""));
     assert_eq!(history.text().matches("data-request-id=").count(), 1);
     let id = history.text().split("data-request-id=\"").nth(1).unwrap().split('"').next().unwrap().to_owned();
     let why = part(&browser, &format!("{usage}?status=4xx&open={id}")).await;
@@ -93,7 +94,13 @@ async fn the_limit_that_refused_is_the_one_that_is_told() {
     let page = browser.get(&path(&make, "usage?status=429")).send().await;
     let id = page.text().split("data-request-id=\"").nth(1).unwrap().split('"').next().unwrap().to_owned();
     let why = part(&browser, &path(&make, &format!("usage?open={id}"))).await;
-    assert_eq!(why.text().matches("2 requests in 60 s").count(), 2, "the rule and now: {}", why.text());
+    for words in
+        ["2 requests a minute", "per key, fixed window", "The key had used all 2 requests of its minute.", "window opened", "Retry-After"]
+    {
+        assert!(why.text().contains(words), "{words}: {}", why.text());
+    }
+    assert_eq!(why.text().matches("2 of 2 used").count(), 2, "then, and now: the window is the same: {}", why.text());
+    assert!(why.text().contains("window resets in "), "{}", why.text());
 }
 
 #[actix_web::test]

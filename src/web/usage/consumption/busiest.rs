@@ -9,27 +9,6 @@ use crate::web::filters::grouped;
 const BUSIEST: usize = 8;
 /// Thousandths of a bar below which it would not be seen.
 const SEEN: i64 = 5;
-/// By what the busiest are listed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum By {
-    /// By method and path.
-    #[default]
-    Route,
-    /// By key.
-    Key,
-}
-
-impl By {
-    /// Reads `key`; everything else is by route.
-    pub fn parse(text: &str) -> Self {
-        if text == "key" { Self::Key } else { Self::Route }
-    }
-
-    pub fn is_key(&self) -> bool {
-        *self == Self::Key
-    }
-}
-
 /// What people know a key by.
 pub struct KeyLabel {
     /// Visible start of its text, without the dots.

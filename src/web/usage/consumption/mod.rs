@@ -9,11 +9,11 @@ use time::macros::format_description;
 use time::{Duration, OffsetDateTime};
 
 use crate::ids::KeyId;
-use crate::usage::{Bin, Consumption, Counts, Durations};
+use crate::usage::{Bin, By, Consumption, Counts, Durations};
 use crate::web::charts::{Plot, Scale, Timeline, bin_words, compact, duration, per_cent, range_words};
 use crate::web::filters::grouped;
+pub use busiest::KeyLabel;
 use busiest::{Busy, busiest, route_words};
-pub use busiest::{By, KeyLabel};
 use heat::Heat;
 
 type Format = &'static [BorrowedFormatItem<'static>];
