@@ -120,7 +120,7 @@ impl Asked {
 
     /// The same in another period.
     pub fn query_with(&self, period: &str) -> String {
-        let mut query = Serializer::new("?".to_owned());
+        let mut query = Serializer::for_suffix("?".to_owned(), 1);
         query.append_pair("period", period);
         let days: [(&str, &str); 2] =
             if period == "custom" { [("from", &self.from), ("to", &self.to)] } else { [("from", ""), ("to", "")] };

@@ -2,11 +2,15 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::pin::Pin;
 use std::rc::Rc;
 use std::time::Duration;
 
+use actix_web::web::Bytes;
+use awc::error::PayloadError;
 use awc::http::Method;
 use awc::http::header::{self, HeaderMap};
+use futures_util::{Stream, StreamExt as _};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -128,6 +132,13 @@ impl Request {
         self.try_send().await.expect("an answer")
     }
 
+    /// The head of the answer, with a body that is read as it comes.
+    pub async fn open(self) -> Open {
+        let response = self.inner.send_body(self.body).await.expect("an answer");
+        let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        Open { status, headers, body: Box::pin(response), rest: String::new() }
+    }
+
     /// The whole answer, or why there is none.
     pub async fn try_send(self) -> Result<Answer, String> {
         let mut response = self.inner.send_body(self.body).await.map_err(|e| e.to_string())?;
@@ -138,6 +149,37 @@ impl Request {
             }
         }
         Ok(Answer { status: response.status().as_u16(), headers: response.headers().clone(), body })
+    }
+}
+
+/// An answer whose body is read as it comes.
+pub struct Open {
+    pub status: u16,
+    pub headers: HeaderMap,
+    body: Pin<Box<dyn Stream<Item = Result<Bytes, PayloadError>>>>,
+    /// What came and was not asked for yet.
+    rest: String,
+}
+
+impl Open {
+    /// Waits for these words: what came up to their end. Panics when the body ends before.
+    pub async fn until(&mut self, words: &str) -> String {
+        loop {
+            if let Some(at) = self.rest.find(words) {
+                let rest = self.rest.split_off(at + words.len());
+                return std::mem::replace(&mut self.rest, rest);
+            }
+            let chunk = self.body.next().await.unwrap_or_else(|| panic!("the end before {words:?}: {}", self.rest));
+            self.rest.push_str(std::str::from_utf8(&chunk.expect("more of the body")).expect("text"));
+        }
+    }
+
+    /// Reads to the end.
+    pub async fn end(mut self) -> String {
+        while let Some(chunk) = self.body.next().await {
+            self.rest.push_str(std::str::from_utf8(&chunk.expect("more of the body")).expect("text"));
+        }
+        self.rest
     }
 }
 

@@ -2,7 +2,9 @@
 
 mod credits;
 mod deliveries;
+mod export;
 mod keys;
+mod live;
 mod many_keys;
 mod usage;
 mod webhooks;
