@@ -16,5 +16,6 @@ mod screens;
 #[path = "../it/support/mod.rs"]
 mod support;
 mod uncopied;
+mod usage;
 mod webhooks;
 mod world;
