@@ -1,5 +1,6 @@
 //! The screens, each as a whole page, as the part that htmx swaps, and as a form without script.
 
+mod agreement;
 mod credits;
 mod deliveries;
 mod export;
