@@ -7,6 +7,7 @@
 mod assets;
 mod charts;
 mod credits;
+mod csv;
 mod edge;
 mod errors;
 // What the filters' macro makes has no documentation.
