@@ -1,5 +1,5 @@
 WITH running AS (
-    SELECT organization_id, sequence, available_after, held_after,
+    SELECT organization_id, sequence, at, kind, amount, held_amount, available_after, held_after,
         row_number() OVER in_order AS expected_sequence,
         sum(amount) OVER in_order AS available_sum,
         sum(held_amount) OVER in_order AS held_sum,
@@ -11,6 +11,20 @@ WITH running AS (
     WHERE sequence <> expected_sequence OR available_after <> available_sum OR held_after <> held_sum
 ), last_entry AS (
     SELECT DISTINCT ON (organization_id) * FROM running ORDER BY organization_id, sequence DESC
+), by_hour AS (
+    SELECT organization_id, date_trunc('hour', at, 'UTC') AS hour, max(sequence) AS last_sequence,
+        (array_agg(available_sum ORDER BY sequence DESC))[1] AS available_after,
+        (array_agg(held_sum ORDER BY sequence DESC))[1] AS held_after,
+        coalesce(sum(-held_amount) FILTER (WHERE kind = 'settle'), 0) AS settled,
+        coalesce(sum(amount) FILTER (WHERE kind IN ('grant', 'adjust')), 0) AS given
+    FROM running
+    GROUP BY 1, 2
+), wrong_hour AS (
+    SELECT coalesce(s.organization_id, h.organization_id) AS organization_id
+    FROM by_hour s
+        FULL JOIN credit_hours h ON h.organization_id = s.organization_id AND h.hour = s.hour
+    WHERE (s.last_sequence, s.available_after, s.held_after, s.settled, s.given)
+        IS DISTINCT FROM (h.last_sequence, h.available_after, h.held_after, h.settled, h.given)
 )
 SELECT o.slug
 FROM organizations o
@@ -20,4 +34,5 @@ WHERE b.organization_id IS NULL
     OR (b.available, b.held, b.settled, b.last_sequence)
         <> (coalesce(l.available_sum, 0), coalesce(l.held_sum, 0), coalesce(l.settled_sum, 0), coalesce(l.sequence, 0))
     OR o.id IN (SELECT organization_id FROM wrong_entry)
+    OR o.id IN (SELECT organization_id FROM wrong_hour)
 ORDER BY o.slug

@@ -89,6 +89,8 @@ pub const ROUTES: &[Declared] = &[
     post("/orgs/{slug}/webhooks/replays", Needs::Admin, || web::to(webhooks::replay_failed)),
     get("/orgs/{slug}/usage", Needs::Member, || web::to(usage::index)),
     get("/orgs/{slug}/credits", Needs::Member, || web::to(credits::index)),
+    get("/orgs/{slug}/credits/entries.csv", Needs::Member, || web::to(credits::export)),
+    post("/orgs/{slug}/credits/threshold", Needs::Admin, || web::to(credits::set_threshold)),
 ];
 
 /// Serves the table on paths of its own, each in its middleware: whatever else the server has keeps clear of them. Pages below

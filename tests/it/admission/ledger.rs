@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use diesel::Connection;
 use latchkey::actor::Actor;
 use latchkey::clock;
+use latchkey::credits::ledger::{self, Filter};
 use latchkey::credits::{self, Balance, Books, Purpose};
 use latchkey::error::{Error, Result};
 use latchkey::ids::OrgId;
@@ -38,7 +39,8 @@ async fn time_does_not_run_backwards_along_the_ledger() {
     for at in [now, now - time::Duration::SECOND, now + time::Duration::SECOND] {
         credits::grant(conn, &Actor::command_line(), at, org, 1, "late").unwrap();
     }
-    let times: Vec<_> = credits::entries(conn, org, None, 9).unwrap().into_iter().rev().map(|entry| entry.at).collect();
+    let times: Vec<_> =
+        ledger::page(conn, org, &Filter::default(), None, 9).unwrap().entries.into_iter().rev().map(|entry| entry.at).collect();
     assert_eq!(times[times.len() - 3..], [now, now, now + time::Duration::SECOND]);
 }
 
