@@ -143,3 +143,22 @@ async fn figures_stand_above_the_ledger() {
         assert!(main_of(&page).contains(words), "{words}");
     }
 }
+
+/// Spending in every hour of two months, and a full page of the ledger: as much as there can be to show.
+#[actix_web::test]
+async fn a_busy_page_is_light() {
+    let app = App::start();
+    let now = clock::now();
+    let mut make = app.make().org().admin().key().threshold(900).granted(now - Duration::days(61), 10_000);
+    for hours in (1..=60 * 24).rev() {
+        let at = now - Duration::hours(hours);
+        make = make.spent(at, 1 + (hours % 7) as usize);
+        if hours % 300 == 0 {
+            make = make.granted(at, 1_500);
+        }
+    }
+    let page = app.browser(make.an_admin()).await.get(&path(&make, "credits")).header("accept-encoding", "gzip").send().await;
+    assert_eq!((page.status, page.header("content-encoding")), (200, "gzip"));
+    assert!(page.body.len() <= 14_000, "{} bytes", page.body.len());
+    println!("{} bytes", page.body.len());
+}
