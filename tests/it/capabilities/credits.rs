@@ -2,13 +2,13 @@
 
 use diesel::sql_types::{BigInt, Nullable, Text, Timestamptz, Uuid as SqlUuid};
 use diesel::{Connection, PgConnection, QueryableByName, RunQueryDsl, sql_query};
-use latchkey::actor::Actor;
+use latchkey::actor::{Actor, Role};
 use latchkey::clock;
 use latchkey::credits::hours::{self, hour_of};
 use latchkey::credits::ledger::{self, Cursor, Filter, MOST_LOOKED, Page};
 use latchkey::credits::{self, Books, EntryKind, Purpose};
 use latchkey::error::{Error, Result};
-use latchkey::ids::OrgId;
+use latchkey::ids::{KeyId, OrgId, UserId};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use time::macros::datetime;
@@ -234,14 +234,12 @@ fn adjustments_leave_no_less_than_nothing() {
     assert_eq!(count(conn, "audit_entries WHERE action = 'credits.adjusted'"), 3);
     // Once over the threshold, by an adjustment.
     assert_eq!(count(conn, "events WHERE event_type = 'credits.low' AND job_id IS NULL"), 1);
-    let member = Actor::member(
-        latchkey::ids::UserId::new(now),
-        "Max".into(),
-        org,
-        latchkey::actor::Role::Admin,
-        "127.0.0.1".into(),
-        "a test".into(),
-    );
-    assert!(matches!(credits::adjust(conn, &member, now, org, 5, "for me"), Err(Error::Forbidden)), "operators alone");
+    let person = |role| Actor::member(UserId::new(now), "Max".into(), org, role, "127.0.0.1".into(), "a test".into());
+    let (admin, member) = (person(Role::Admin), person(Role::Member));
+    assert!(matches!(credits::adjust(conn, &admin, now, org, 5, "for me"), Err(Error::Forbidden)), "operators alone");
+    assert!(matches!(credits::set_threshold(conn, &member, now, org, None), Err(Error::Forbidden)), "admins alone");
+    let key = Actor::key(KeyId::new(now), "A key".into(), org, "127.0.0.1".into(), "a test".into());
+    assert!(matches!(credits::set_threshold(conn, &key, now, org, None), Err(Error::Forbidden)), "no program");
+    credits::set_threshold(conn, &admin, now, org, None).unwrap();
     assert_eq!(credits::imbalances(conn).unwrap(), []);
 }
