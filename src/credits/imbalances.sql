@@ -1,5 +1,5 @@
 WITH running AS (
-    SELECT organization_id, sequence, at, kind, amount, held_amount, available_after, held_after,
+    SELECT organization_id, sequence, available_after, held_after,
         row_number() OVER in_order AS expected_sequence,
         sum(amount) OVER in_order AS available_sum,
         sum(held_amount) OVER in_order AS held_sum,
@@ -13,17 +13,16 @@ WITH running AS (
     SELECT DISTINCT ON (organization_id) * FROM running ORDER BY organization_id, sequence DESC
 ), by_hour AS (
     SELECT organization_id, date_trunc('hour', at, 'UTC') AS hour, max(sequence) AS last_sequence,
-        (array_agg(available_sum ORDER BY sequence DESC))[1] AS available_after,
-        (array_agg(held_sum ORDER BY sequence DESC))[1] AS held_after,
         coalesce(sum(-held_amount) FILTER (WHERE kind = 'settle'), 0) AS settled,
         coalesce(sum(amount) FILTER (WHERE kind IN ('grant', 'adjust')), 0) AS given
-    FROM running
+    FROM credit_entries
     GROUP BY 1, 2
 ), wrong_hour AS (
     SELECT coalesce(s.organization_id, h.organization_id) AS organization_id
     FROM by_hour s
+        LEFT JOIN credit_entries e ON e.organization_id = s.organization_id AND e.sequence = s.last_sequence
         FULL JOIN credit_hours h ON h.organization_id = s.organization_id AND h.hour = s.hour
-    WHERE (s.last_sequence, s.available_after, s.held_after, s.settled, s.given)
+    WHERE (s.last_sequence, e.available_after, e.held_after, s.settled, s.given)
         IS DISTINCT FROM (h.last_sequence, h.available_after, h.held_after, h.settled, h.given)
 )
 SELECT o.slug

@@ -169,6 +169,22 @@ fn pages_periods_and_figures_are_those_of_a_plain_look() {
     assert_eq!(course.hours.iter().map(|hour| hour.given).sum::<i64>(), given.map(|entry| entry.amount).sum::<i64>());
 }
 
+/// What the migration makes of entries that were there before it.
+#[test]
+fn hours_can_be_made_of_the_entries() {
+    let database = TestDb::new();
+    let org = org(&database);
+    let conn = &mut database.conn();
+    lively(conn, org, &mut StdRng::seed_from_u64(7));
+    sql_query("DELETE FROM credit_hours").execute(conn).unwrap();
+    assert_eq!(credits::imbalances(conn).unwrap().len(), 1);
+    let migration = include_str!("../../../migrations/2026-11-22-000008_credits/up.sql");
+    // Whatever zone the session is in: a half-hour's one cuts other hours.
+    sql_query("SET TimeZone = 'Asia/Kolkata'").execute(conn).unwrap();
+    sql_query(&migration[migration.find("INSERT INTO").unwrap()..]).execute(conn).unwrap();
+    assert_eq!(credits::imbalances(conn).unwrap(), []);
+}
+
 #[test]
 fn a_stretch_that_was_chosen_does_not_grow() {
     let database = TestDb::new();

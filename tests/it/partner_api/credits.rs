@@ -4,7 +4,7 @@ use latchkey::clock;
 use serde_json::{Value, json};
 use time::Duration;
 
-use crate::support::{App, Client};
+use crate::support::{App, Client, Desk};
 
 /// Ids of the entries, page after page.
 async fn read(client: &Client, query: &str) -> Vec<String> {
@@ -42,4 +42,16 @@ async fn the_ledger_is_filtered_and_paged() {
     assert_eq!(entry["entries"][0]["note"], json!("Invoice 2026-1009"));
     let whole: Value = partner.get("/credits").send().await.json();
     assert_eq!(whole, json!({"available": 32, "held": 0, "settled": 23}));
+}
+
+#[actix_web::test]
+async fn a_test_of_running_low_is_sent_as_the_real_one_is() {
+    let desk = Desk::open();
+    let scene = desk.make().org().key().webhook("https://hooks.example.com/");
+    let test = desk.partner(scene.a_key()).post("/webhook/test").json(&json!({"event_type": "credits.low"})).send().await;
+    assert_eq!(test.status, 200, "{}", test.text());
+    let payload: Value = serde_json::from_str(&desk.parcels()[0].payload).unwrap();
+    let at = payload["timestamp"].clone();
+    let low = json!({"event_type": "credits.low", "status": "low", "available": 499, "threshold": 500, "sequence": 1, "timestamp": at, "test": true});
+    assert_eq!(payload, low);
 }

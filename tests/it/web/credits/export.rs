@@ -114,7 +114,7 @@ async fn a_database_that_goes_away_breaks_it_off() {
         let host = app.origin().split_once("://").unwrap().1.to_owned();
         let mut wire = tokio::net::TcpStream::connect(&host).await.unwrap();
         let file = path(&make, "credits/entries.csv");
-        let request = format!("GET {file} HTTP/1.1\r\nhost: {host}\r\ncookie: {}\r\n\r\n", cookies.join("; "));
+        let request = format!("GET {file} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\ncookie: {}\r\n\r\n", cookies.join("; "));
         wire.write_all(request.as_bytes()).await.unwrap();
         let mut answer = Vec::new();
         let _ = wire.read_to_end(&mut answer).await;
