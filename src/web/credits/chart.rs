@@ -226,7 +226,8 @@ mod tests {
         let course = Course {
             began: Some(hour_of(granted)),
             hours: vec![hour(granted, 8, 0, 8), hour(NOW - Duration::hours(2), 4, 4, 0)],
-            steps: vec![Step { at: granted, amount: 8, available_after: 8 }],
+            // Two at one moment, in their order.
+            steps: [(5, 5), (3, 8)].map(|(amount, available_after)| Step { at: granted, amount, available_after }).into(),
             ..Course::default()
         };
         let chart = Chart::of(&course, &figures(2.0, End::At(NOW + Duration::days(2))), 4, Some(2), NOW).expect("a chart");
@@ -235,7 +236,7 @@ mod tests {
         assert_eq!(chart.ahead.as_deref(), Some("M666.7 100L1000 200"));
         assert_eq!(chart.limit.as_deref(), Some("150"));
         // From nothing up at once, level to the hour of the next settle, then down.
-        assert!(chart.line.starts_with("M319.4 200 319.4 0 "), "{}", chart.line);
+        assert!(chart.line.starts_with("M319.4 200 319.4 75 319.4 0 "), "{}", chart.line);
         assert!(chart.line.ends_with(" 652.8 0 659.7 100 666.7 100"), "{}", chart.line);
         let numbers: Vec<_> = chart.rows.iter().map(|row| (row.date().day(), row.available, row.settled, row.given)).collect();
         assert_eq!(numbers, [(20, 4, 4, 0), (19, 8, 0, 0), (18, 8, 0, 8)]);
