@@ -4,7 +4,8 @@ use futures_util::future::join_all;
 use serde_json::{Value, json};
 
 use super::super::path;
-use crate::support::{Answer, App, Make, NOBODY, number};
+use crate::support::receiver::always;
+use crate::support::{Answer, App, Make, NOBODY, Receiver, Reply, number};
 
 const TABS: [&str; 4] = ["api-keys", "webhooks", "usage", "credits"];
 
@@ -110,4 +111,25 @@ async fn a_hundred_at_once_cross_it_once() {
     assert_eq!(spend(&live).await.status, 202);
     let news = told(&app, &make);
     assert_eq!((news.len(), &news[1]["available"]), (2, &json!(149)));
+}
+
+#[actix_web::test]
+async fn a_webhook_is_told() {
+    let app = App::with_local_webhooks(&[]);
+    let receiver = Receiver::start(always(Reply::Status(200)));
+    let make = app.make().org().credits(2).admin().key().webhook(&receiver.url()).threshold(2);
+    let spent = app.partner(make.a_key()).post("/analyses").json(&json!({"input": {}})).send().await;
+    assert_eq!(spent.status, 202);
+    let came =
+        |log: &crate::support::receiver::Log| log.requests.iter().any(|request| request.event_type == "credits.low" && request.accepted);
+    receiver.wait_for("the event", std::time::Duration::from_secs(30), came).await;
+    receiver.look(|log| {
+        let request = log.requests.iter().find(|request| request.event_type == "credits.low").unwrap();
+        let payload: Value = serde_json::from_slice(&request.body).unwrap();
+        assert_eq!(vec![payload], told(&app, &make));
+        log.assert_proper();
+    });
+    // It stands in the list of deliveries, which can be filtered for it.
+    let list = app.browser(make.an_admin()).await.get(&path(&make, "webhooks?state=&event=credits.low")).send().await;
+    assert_eq!(list.text().matches("data-delivery-id=").count(), 1, "{}", list.text());
 }
