@@ -1,11 +1,13 @@
 //! The ledger as a file.
 
 use diesel::sql_types::{BigInt, Text};
-use diesel::{QueryableByName, RunQueryDsl, sql_query};
+use diesel::{Connection, QueryableByName, RunQueryDsl, sql_query};
 use latchkey::actor::Actor;
+use latchkey::credits::{Books, Purpose};
 use latchkey::{clock, credits};
 use time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use uuid::Uuid;
 
 use super::super::path;
 use crate::support::{App, TestDb, number};
@@ -83,6 +85,30 @@ async fn twelve_thousand_entries_are_all_in_it_and_once() {
     assert_eq!((head.status, head.body.len()), (200, 0));
     let stranger = app.make().org().admin();
     assert_eq!(app.browser(stranger.an_admin()).await.get(&path(&make, "credits/entries.csv")).send().await.status, 404);
+}
+
+/// A page in which nothing was found is not the end of the file.
+#[actix_web::test]
+async fn what_stands_far_behind_is_found() {
+    let app = App::start();
+    let make = app.make().org().admin().credits(9_000);
+    let org = make.here().id;
+    let purpose =
+        |n: u128| Purpose { hold_id: Uuid::from_u128(n), request_id: None, job_id: None, actor: "A test".into(), note: String::new() };
+    let write = |work: &dyn Fn(&mut Books)| {
+        let written: latchkey::error::Result<()> = app.database().conn().transaction(|conn| {
+            let mut books = Books::open(conn, clock::now(), [org])?;
+            work(&mut books);
+            books.close(conn)
+        });
+        written.unwrap();
+    };
+    for half in [1..=4_500, 4_501..=9_000] {
+        write(&|books| assert!(half.clone().all(|n| books.hold(org, 1, &purpose(n)))));
+    }
+    write(&|books| books.settle(org, 1, &purpose(7)));
+    let file = app.browser(make.an_admin()).await.get(&path(&make, "credits/entries.csv?kind=settle")).send().await;
+    assert_eq!(rows(file.text()).iter().map(|row| row.sequence).collect::<Vec<_>>(), [9_002]);
 }
 
 #[actix_web::test]
