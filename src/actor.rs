@@ -38,6 +38,8 @@ pub enum Permission {
     ManageKeys,
     /// Save, switch, test and remove the webhook, rotate its secret, resend deliveries.
     ManageWebhook,
+    /// Set below how many credits to be warned.
+    ManageCredits,
     /// Grant and adjust credits, set limits, suspend.
     Operate,
 }
@@ -135,13 +137,14 @@ impl Actor {
         match (self.kind, self.place) {
             (ActorKind::CommandLine | ActorKind::System, _) => Ok(()),
             (ActorKind::User, Some((own, role))) if own == organization => match (permission, role) {
-                (Permission::Read, _) | (Permission::ManageKeys | Permission::ManageWebhook, Role::Admin) => Ok(()),
+                (Permission::Read, _) => Ok(()),
+                (Permission::ManageKeys | Permission::ManageWebhook | Permission::ManageCredits, Role::Admin) => Ok(()),
                 _ => Err(Error::Forbidden),
             },
             // A key never manages keys: what else it may is decided at admission, by the permission of the route.
             (ActorKind::Key, Some((own, _))) if own == organization => match permission {
                 Permission::Read | Permission::ManageWebhook => Ok(()),
-                Permission::ManageKeys | Permission::Operate => Err(Error::Forbidden),
+                Permission::ManageKeys | Permission::ManageCredits | Permission::Operate => Err(Error::Forbidden),
             },
             (ActorKind::User | ActorKind::Key, _) => Err(Error::NotFound),
         }

@@ -67,6 +67,7 @@ diesel::table! {
         held -> Int8,
         settled -> Int8,
         last_sequence -> Int8,
+        low_threshold -> Nullable<Int8>,
     }
 }
 
@@ -85,6 +86,18 @@ diesel::table! {
         job_id -> Nullable<Uuid>,
         actor -> Text,
         note -> Text,
+    }
+}
+
+diesel::table! {
+    credit_hours (organization_id, hour) {
+        organization_id -> Uuid,
+        hour -> Timestamptz,
+        last_sequence -> Int8,
+        available_after -> Int8,
+        held_after -> Int8,
+        settled -> Int8,
+        given -> Int8,
     }
 }
 
@@ -405,6 +418,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     audit_heads,
     credit_balances,
     credit_entries,
+    credit_hours,
     deliveries,
     delivery_attempts,
     delivery_lanes,

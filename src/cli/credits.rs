@@ -29,6 +29,22 @@ pub enum CreditsCommand {
         #[command(flatten)]
         place: Place,
     },
+    /// Correct an organization's credits, up or down
+    Adjust {
+        /// The organization's name in URLs
+        #[arg(long, value_name = "SLUG")]
+        org: String,
+        /// How many more, or less when negative; never below zero
+        #[arg(long, value_name = "N", allow_negative_numbers = true)]
+        amount: i64,
+        /// Why; it stands in the ledger
+        #[arg(long)]
+        note: String,
+        #[command(flatten)]
+        output: Output,
+        #[command(flatten)]
+        place: Place,
+    },
 }
 
 #[derive(Subcommand)]
@@ -50,13 +66,20 @@ pub enum LimitCommand {
 
 /// Does it.
 pub fn credits(command: CreditsCommand) -> Done {
-    let CreditsCommand::Grant { org, amount, note, output, place } = command;
+    let (grants, org, amount, note, output, place) = match command {
+        CreditsCommand::Grant { org, amount, note, output, place } => (true, org, amount, note, output, place),
+        CreditsCommand::Adjust { org, amount, note, output, place } => (false, org, amount, note, output, place),
+    };
     let balance = work(&place, |conn, actor| {
         let org = organization(conn, &org)?;
-        credits::grant(conn, actor, clock::now(), org.id, amount, &note)
+        let change = if grants { credits::grant } else { credits::adjust };
+        change(conn, actor, clock::now(), org.id, amount, &note)
     })?;
     let value = json!({"organization": org, "available": balance.available, "held": balance.held, "settled": balance.settled});
-    output.print(&value, || format!("Granted {amount} credits to {org}: {} are available now.", balance.available));
+    output.print(&value, || match grants {
+        true => format!("Granted {amount} credits to {org}: {} are available now.", balance.available),
+        false => format!("Adjusted the credits of {org} by {amount:+}: {} are available now.", balance.available),
+    });
     Ok(())
 }
 

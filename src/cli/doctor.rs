@@ -122,9 +122,9 @@ fn look_at_database(opened: &Opened, keyring: Option<Keyring>) -> Vec<Finding> {
 fn ledger(conn: &mut PgConnection) -> Result<Result<String, String>> {
     let broken: Vec<String> = credits::imbalances(conn)?.into_iter().map(|at| at.slug).collect();
     Ok(if broken.is_empty() {
-        Ok("every balance is the sum of its entries".into())
+        Ok("every balance and every hour is the sum of its entries".into())
     } else {
-        Err(format!("balances that are not the sum of their entries: {}; stop and restore a backup", broken.join(", ")))
+        Err(format!("ledgers whose balance or hours are not the sum of their entries: {}; stop and restore a backup", broken.join(", ")))
     })
 }
 

@@ -8,19 +8,25 @@
 //! ```
 //! Invariants, each kept by a constraint: nothing is below zero; an entry's amounts fit its kind; a hold is made once
 //! and ended once; no entry changes. A balance's row is locked before its entries are written, in the order of organization
-//! ids, so that writers of one organization queue and never deadlock; `available_after` is therefore exact, and `at` never runs backwards along `sequence`.
+//! ids, so that writers of one organization queue and never deadlock; `available_after` is therefore exact, and `at` never runs
+//! backwards along `sequence`. The hours ([`hours`]) are kept in the same transaction, so that they are the sums of their entries.
 
-use std::collections::BTreeMap;
+mod books;
+mod grants;
+pub mod hours;
+pub mod ledger;
+mod low;
 
 use diesel::pg::PgConnection;
 use diesel::prelude::*;
-use serde_json::json;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use crate::actor::{Actor, Permission};
-use crate::audit;
-use crate::error::{Error, Result};
+pub use books::Books;
+pub use grants::{adjust, grant};
+pub use low::{Low, balance_and_threshold, low, set_threshold};
+
+use crate::error::Result;
 use crate::ids::{JobId, OrgId, RequestId};
 use crate::schema::{credit_balances, credit_entries};
 
@@ -55,6 +61,19 @@ pub enum EntryKind {
 }
 
 impl EntryKind {
+    /// All of them.
+    pub const ALL: [Self; 5] = [Self::Grant, Self::Hold, Self::Settle, Self::Release, Self::Adjust];
+
+    /// The inverse of [`EntryKind::as_str`].
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == text)
+    }
+
+    /// Whether entries of this kind are few among the others, and have an index.
+    fn is_few(self) -> bool {
+        !matches!(self, Self::Hold | Self::Settle)
+    }
+
     /// As the database and the API write it.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -102,13 +121,18 @@ pub struct Entry {
 impl Entry {
     /// Its id as the API and the pages show it.
     pub fn id(&self) -> String {
-        format!("{ENTRY_PREFIX}{}", self.sequence)
+        entry_id(self.sequence)
     }
+}
+
+/// The id of the entry with this sequence in its organization's ledger.
+pub fn entry_id(sequence: i64) -> String {
+    format!("{ENTRY_PREFIX}{sequence}")
 }
 
 const ENTRY_PREFIX: &str = "cre_";
 
-/// The inverse of [`Entry::id`]: the entry's sequence in its organization's ledger.
+/// The inverse of [`entry_id`].
 pub fn parse_entry_id(text: &str) -> Option<i64> {
     text.strip_prefix(ENTRY_PREFIX)?.parse().ok().filter(|sequence| *sequence > 0)
 }
@@ -128,136 +152,6 @@ pub struct Purpose {
     pub note: String,
 }
 
-/// Balances locked for the length of a transaction, and the entries that are to be written to them.
-///
-/// Take it with [`Books::open`], move credits, then [`Books::close`] in the same transaction.
-pub struct Books {
-    now: OffsetDateTime,
-    open: BTreeMap<OrgId, Account>,
-    entries: Vec<Entry>,
-}
-
-/// One locked balance.
-struct Account {
-    balance: Balance,
-    sequence: i64,
-    /// Of its last entry.
-    last_at: Option<OffsetDateTime>,
-}
-
-impl Books {
-    /// Locks the balances of these organizations until the transaction ends.
-    ///
-    /// # Errors
-    /// `NotFound` when one has none; those of the database.
-    pub fn open(conn: &mut PgConnection, now: OffsetDateTime, organizations: impl IntoIterator<Item = OrgId>) -> Result<Self> {
-        let ids: std::collections::BTreeSet<OrgId> = organizations.into_iter().collect();
-        let rows: Vec<(OrgId, Balance, i64)> = credit_balances::table
-            .filter(credit_balances::organization_id.eq_any(ids.iter().copied().collect::<Vec<_>>()))
-            .order(credit_balances::organization_id)
-            .select((credit_balances::organization_id, Balance::as_select(), credit_balances::last_sequence))
-            .for_no_key_update()
-            .load(conn)?;
-        if rows.len() != ids.len() {
-            return Err(Error::NotFound);
-        }
-        // Asked under the lock: whoever had it before may have looked at the clock later.
-        let mut last: BTreeMap<OrgId, OffsetDateTime> = credit_balances::table
-            .inner_join(
-                credit_entries::table.on(credit_entries::organization_id
-                    .eq(credit_balances::organization_id)
-                    .and(credit_entries::sequence.eq(credit_balances::last_sequence))),
-            )
-            .filter(credit_balances::organization_id.eq_any(ids.iter().copied().collect::<Vec<_>>()))
-            .select((credit_balances::organization_id, credit_entries::at))
-            .load::<(OrgId, OffsetDateTime)>(conn)?
-            .into_iter()
-            .collect();
-        let open = rows.into_iter().map(|(id, balance, sequence)| (id, Account { balance, sequence, last_at: last.remove(&id) })).collect();
-        Ok(Self { now, open, entries: Vec::new() })
-    }
-
-    /// The balance as it stands now, entries of these books included.
-    pub fn balance(&self, organization: OrgId) -> Balance {
-        self.open.get(&organization).map_or(Balance { available: 0, held: 0, settled: 0 }, |account| account.balance)
-    }
-
-    /// Sets `amount` aside; false, and nothing changed, when less is available.
-    pub fn hold(&mut self, organization: OrgId, amount: i64, purpose: &Purpose) -> bool {
-        if self.balance(organization).available < amount {
-            return false;
-        }
-        self.post(organization, EntryKind::Hold, -amount, amount, Some(purpose), &purpose.actor, &purpose.note);
-        true
-    }
-
-    /// Spends what was held. That it was held, and not ended before, is the database's to check at [`Books::close`].
-    pub fn settle(&mut self, organization: OrgId, amount: i64, purpose: &Purpose) {
-        self.post(organization, EntryKind::Settle, 0, -amount, Some(purpose), &purpose.actor, &purpose.note);
-    }
-
-    /// Gives back what was held.
-    pub fn release(&mut self, organization: OrgId, amount: i64, purpose: &Purpose) {
-        self.post(organization, EntryKind::Release, amount, -amount, Some(purpose), &purpose.actor, &purpose.note);
-    }
-
-    #[allow(clippy::too_many_arguments)]
-    fn post(
-        &mut self, organization: OrgId, kind: EntryKind, amount: i64, held_amount: i64, purpose: Option<&Purpose>, actor: &str, note: &str,
-    ) {
-        let Some(Account { balance, sequence, last_at }) = self.open.get_mut(&organization) else { return };
-        balance.available += amount;
-        balance.held += held_amount;
-        if kind == EntryKind::Settle {
-            balance.settled -= held_amount;
-        }
-        *sequence += 1;
-        self.entries.push(Entry {
-            organization_id: organization,
-            sequence: *sequence,
-            at: last_at.map_or(self.now, |last| last.max(self.now)),
-            kind: kind.as_str().into(),
-            amount,
-            held_amount,
-            available_after: balance.available,
-            held_after: balance.held,
-            hold_id: purpose.map(|purpose| purpose.hold_id),
-            request_id: purpose.and_then(|purpose| purpose.request_id),
-            job_id: purpose.and_then(|purpose| purpose.job_id),
-            actor: actor.into(),
-            note: note.into(),
-        });
-    }
-
-    /// Writes entries and balances.
-    ///
-    /// # Errors
-    /// `Conflict` when a hold is made or ended twice; those of the database. The transaction must then be rolled back.
-    pub fn close(self, conn: &mut PgConnection) -> Result<()> {
-        if self.entries.is_empty() {
-            return Ok(());
-        }
-        let twice = || Error::Conflict("These credits were already held or already ended.".into());
-        diesel::insert_into(credit_entries::table).values(&self.entries).execute(conn).map_err(|e| {
-            Error::from(e).on_constraint("credit_entries_hold_key", twice).on_constraint("credit_entries_hold_end_key", twice)
-        })?;
-        let touched: std::collections::BTreeSet<OrgId> = self.entries.iter().map(|entry| entry.organization_id).collect();
-        for organization in touched {
-            if let Some(Account { balance, sequence, .. }) = self.open.get(&organization) {
-                diesel::update(credit_balances::table.find(organization))
-                    .set((
-                        credit_balances::available.eq(balance.available),
-                        credit_balances::held.eq(balance.held),
-                        credit_balances::settled.eq(balance.settled),
-                        credit_balances::last_sequence.eq(*sequence),
-                    ))
-                    .execute(conn)?;
-            }
-        }
-        Ok(())
-    }
-}
-
 /// Opens the books of a new organization, empty.
 ///
 /// # Errors
@@ -275,61 +169,12 @@ pub fn open_account(conn: &mut PgConnection, organization: OrgId) -> Result<()> 
     Ok(())
 }
 
-/// Gives credits, with a note; audited. Returns the balance after it.
-///
-/// # Errors
-/// `Invalid` for an amount outside 1 to [`MOST`] or an empty note; `Forbidden`; those of the database.
-pub fn grant(conn: &mut PgConnection, actor: &Actor, now: OffsetDateTime, organization: OrgId, amount: i64, note: &str) -> Result<Balance> {
-    actor.require(organization, Permission::Operate)?;
-    if !(1..=MOST).contains(&amount) {
-        return Err(Error::field("amount", format!("{amount} is not between 1 and {MOST}.")));
-    }
-    let note = note.trim();
-    if note.is_empty() || note.chars().count() > 200 {
-        return Err(Error::field("note", "A note of 1 to 200 characters tells the organization why."));
-    }
-    conn.transaction(|conn| {
-        let mut books = Books::open(conn, now, [organization])?;
-        let before = books.balance(organization);
-        books.post(organization, EntryKind::Grant, amount, 0, None, actor.label(), note);
-        let after = books.balance(organization);
-        books.close(conn)?;
-        audit::record(
-            conn,
-            actor,
-            now,
-            audit::Event {
-                organization: Some(organization),
-                action: "credits.granted",
-                target_id: organization.to_string(),
-                target_label: note.into(),
-                before: json!({"available": before.available}),
-                after: json!({"available": after.available, "amount": amount}),
-            },
-        )?;
-        Ok(after)
-    })
-}
-
 /// An organization's balance.
 ///
 /// # Errors
 /// `NotFound`; those of the database.
 pub fn balance(conn: &mut PgConnection, organization: OrgId) -> Result<Balance> {
     Ok(credit_balances::table.find(organization).select(Balance::as_select()).first(conn)?)
-}
-
-/// Ledger entries, newest first, before the entry with sequence `before`; one more than `limit` tells that there are more.
-///
-/// # Errors
-/// Those of the database.
-pub fn entries(conn: &mut PgConnection, organization: OrgId, before: Option<i64>, limit: i64) -> Result<Vec<Entry>> {
-    Ok(credit_entries::table
-        .filter(credit_entries::organization_id.eq(organization).and(credit_entries::sequence.lt(before.unwrap_or(i64::MAX))))
-        .order(credit_entries::sequence.desc())
-        .limit(limit)
-        .select(Entry::as_select())
-        .load(conn)?)
 }
 
 /// An organization whose balance is not the sum of its entries.
@@ -340,7 +185,7 @@ pub struct Imbalance {
     pub slug: String,
 }
 
-/// Organizations whose balance, sequence or running totals differ from their entries: none, unless something is broken.
+/// Organizations whose balance, sequence or running totals or hours differ from their entries: none, unless something is broken.
 ///
 /// # Errors
 /// Those of the database.

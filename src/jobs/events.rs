@@ -32,7 +32,7 @@ pub(super) fn emit(conn: &mut PgConnection, now: OffsetDateTime, kind: &JobKind,
             error: fact.error,
             external_reference: job.external_reference.as_deref(),
         };
-        let payload = Payload { job: Some(news), event_type: &event_type, sequence, at: now, is_test: false }.json()?;
+        let payload = Payload { job: Some(news), credits: None, event_type: &event_type, sequence, at: now, is_test: false }.json()?;
         events.push(NewEvent { sequence, event_type, payload });
     }
     webhooks::publish(conn, now, job.organization_id, Some(job.id), job.notify_via_webhook, events)

@@ -6,7 +6,8 @@ use super::Call;
 use super::answer::Reply;
 use super::query::Parameters;
 use crate::clock::rfc3339;
-use crate::credits;
+use crate::credits::ledger::{self, Cursor, Filter};
+use crate::credits::{self, EntryKind};
 use crate::error::Result;
 use crate::profile::Profile;
 
@@ -38,15 +39,18 @@ pub(super) async fn read(call: &Call<'_>) -> Result<Reply> {
 pub(super) async fn entries(call: &Call<'_>) -> Result<Reply> {
     let mut parameters = Parameters::of(call.request);
     let limit = parameters.limit();
-    let before = parameters.take("cursor", "Send next_cursor of the page before.", credits::parse_entry_id);
+    let cursor = parameters.take("cursor", "Send next_cursor of the page before.", credits::parse_entry_id);
+    let filter = Filter {
+        kind: parameters.take("kind", "Send grant, hold, settle, release or adjust.", EntryKind::parse),
+        from: parameters.moment("from"),
+        to: parameters.moment("to"),
+    };
     parameters.check()?;
     let organization = call.key.organization;
-    let read = move |conn: &mut _| credits::entries(conn, organization, before, limit as i64 + 1);
-    let mut entries = call.partner.site.db.run(read).await?;
-    let more = entries.len() > limit;
-    entries.truncate(limit);
-    let next_cursor = entries.last().filter(|_| more).map(credits::Entry::id);
-    let entries = entries.into_iter().map(|entry| body(call.profile(), entry)).collect();
+    let read = move |conn: &mut _| ledger::page(conn, organization, &filter, cursor.map(Cursor::Before), limit);
+    let page = call.partner.site.db.run(read).await?;
+    let next_cursor = page.older.map(credits::entry_id);
+    let entries = page.entries.into_iter().map(|entry| body(call.profile(), entry)).collect();
     Reply::ok(&EntriesBody { entries, next_cursor })
 }
 

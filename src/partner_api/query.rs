@@ -1,8 +1,8 @@
 //! Query parameters of lists: cursor, limit, period, status.
 
 use actix_web::{HttpRequest, web};
-use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
+use time::{OffsetDateTime, UtcOffset};
 
 use super::body::field;
 use crate::error::{Error, FieldError, Result};
@@ -36,7 +36,9 @@ impl Parameters {
     }
 
     pub fn moment(&mut self, name: &'static str) -> Option<OffsetDateTime> {
-        self.take(name, "Send a moment as 2026-11-20T14:02:00Z.", |text| OffsetDateTime::parse(text, &Rfc3339).ok())
+        // In UTC at once: near the ends of time there is none.
+        let moment = |text: &str| OffsetDateTime::parse(text, &Rfc3339).ok()?.checked_to_offset(UtcOffset::UTC);
+        self.take(name, "Send a moment as 2026-11-20T14:02:00Z.", moment)
     }
 
     pub fn limit(&mut self) -> usize {

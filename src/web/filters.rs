@@ -95,9 +95,12 @@ pub fn moment_local<M: Moment, N: Moment>(at: M, _: &dyn Values, now: N) -> Resu
 /// `20 Nov`, with the year when it is not this one.
 #[filter_fn]
 pub fn day<M: Moment, N: Moment>(at: M, _: &dyn Values, now: N) -> Result<Safe<String>> {
-    let (at, now) = (at.moment(), now.moment());
-    let form = if at.year() == now.year() { DAY } else { DAY_AND_YEAR };
-    Ok(element(at, "", &at.format(form).unwrap_or_default()))
+    Ok(element(at.moment(), "", &day_text(at.moment(), now.moment())))
+}
+
+/// The words of [`day`] alone.
+pub fn day_text(at: OffsetDateTime, now: OffsetDateTime) -> String {
+    at.format(if at.year() == now.year() { DAY } else { DAY_AND_YEAR }).unwrap_or_default()
 }
 
 /// `14:02:09` on the same day, else [`moment`].

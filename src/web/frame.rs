@@ -6,6 +6,7 @@ use super::flash::{Flash, Tone};
 use crate::accounts::Visit;
 use crate::actor::Role;
 use crate::clock;
+use crate::credits::Low;
 use crate::site::Site;
 
 /// The tabs of the page "API", in their order.
@@ -107,6 +108,8 @@ pub struct Frame {
     pub flash: Option<Flash>,
     /// Since when Latchkey itself has the webhook off, for those who can change that.
     pub webhook_stopped: Option<OffsetDateTime>,
+    /// That the open organization's credits run low.
+    pub low: Option<Low>,
 }
 
 impl Frame {
@@ -125,6 +128,7 @@ impl Frame {
             host: host.to_owned(),
             flash: None,
             webhook_stopped: None,
+            low: None,
         }
     }
 

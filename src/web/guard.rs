@@ -14,6 +14,7 @@ use super::frame::Frame;
 use super::{WebError, flash, session};
 use crate::accounts::{self, User};
 use crate::actor::{Actor, Role};
+use crate::credits;
 use crate::error::Error;
 use crate::orgs::Organization;
 use crate::site::Site;
@@ -148,12 +149,14 @@ async fn person(request: &HttpRequest, slug: Option<String>) -> Result<Person, W
     let opened = slug.clone();
     let look = move |conn: &mut _| {
         let visit = accounts::visit(conn, id, opened.as_deref())?;
-        let managed = visit.organizations.iter().find(|(one, role)| Some(&one.slug) == opened.as_ref() && *role == Role::Admin);
+        let opened = visit.organizations.iter().find(|(one, _)| Some(&one.slug) == opened.as_ref());
+        let low = opened.map(|(organization, _)| credits::low(conn, organization.id)).transpose()?.flatten();
+        let managed = opened.filter(|(_, role)| *role == Role::Admin);
         let stopped = managed.map(|(organization, _)| webhooks::stopped(conn, organization.id)).transpose()?.flatten();
-        Ok((visit, stopped.map(|(since, _)| since)))
+        Ok((visit, stopped.map(|(since, _)| since), low))
     };
-    let (visit, webhook_stopped) = site.db.run(look).await?;
-    let frame = Frame { flash: shown_flash(request, &site), webhook_stopped, ..Frame::of_visit(&site, &visit, slug.as_deref()) };
+    let (visit, webhook_stopped, low) = site.db.run(look).await?;
+    let frame = Frame { flash: shown_flash(request, &site), webhook_stopped, low, ..Frame::of_visit(&site, &visit, slug.as_deref()) };
     // An error page of this request stands in the same frame.
     request.extensions_mut().insert(frame.clone());
     let Client { address, user_agent } = Client::of(request);

@@ -91,6 +91,8 @@ pub const ROUTES: &[Declared] = &[
     poll("/orgs/{slug}/usage/live", Needs::Member, || web::to(usage::live)),
     get("/orgs/{slug}/usage/requests.csv", Needs::Member, || web::to(usage::export)),
     get("/orgs/{slug}/credits", Needs::Member, || web::to(credits::index)),
+    get("/orgs/{slug}/credits/entries.csv", Needs::Member, || web::to(credits::export)),
+    post("/orgs/{slug}/credits/threshold", Needs::Admin, || web::to(credits::set_threshold)),
 ];
 
 /// Serves the table on paths of its own, each in its middleware: whatever else the server has keeps clear of them. Pages below

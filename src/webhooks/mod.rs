@@ -52,11 +52,11 @@ pub use claim::{BEGIN_WITHIN, Claim, Claimed, Given, LEASE, Want};
 pub use feed::{FeedEvent, FeedPage, feed};
 pub use forget::{PATIENCE as OFF_PATIENCE, forget_old};
 pub use outbox::{NewEvent, publish};
-pub use payload::{JobNews, Payload};
+pub use payload::{CreditNews, JobNews, Payload};
 pub use record::{Outcome, PATIENCE, Record};
 pub use secrets::{
     OVERLAP, SecretView, are_shut, check_secrets, expect_generation, holding_secrets, open_secrets, reseal, rotate_secret, secrets,
 };
 pub use settings::{Off, Saved, Webhook, read, remove, save, switch};
 pub use standing::{Facts, Standing, facts, standing, stopped};
-pub use test_event::{EventType, event_types, test_parcel, test_payload};
+pub use test_event::{CREDITS_LOW, EventType, event_types, test_parcel, test_payload};

@@ -14,6 +14,8 @@ use crate::raw_json::RawJson;
 pub struct Payload<'a> {
     /// The job that it is about; none for an event of the organization.
     pub job: Option<JobNews<'a>>,
+    /// What it says about credits.
+    pub credits: Option<CreditNews>,
     /// `analysis.progress`.
     pub event_type: &'a str,
     /// Place among its job's events, from 1.
@@ -41,6 +43,15 @@ pub struct JobNews<'a> {
     pub external_reference: Option<&'a str>,
 }
 
+/// A balance that has just fallen below its threshold.
+#[derive(Debug, Clone, Copy)]
+pub struct CreditNews {
+    /// Credits that are available.
+    pub available: i64,
+    /// Below so many the organization wanted to be told.
+    pub threshold: i64,
+}
+
 impl Payload<'_> {
     /// The text that is kept and sent.
     ///
@@ -61,6 +72,11 @@ impl Serialize for Payload<'_> {
         if let Some(job) = &self.job {
             map.serialize_entry("status", job.status)?;
             map.serialize_entry("percentage", &job.percentage)?;
+        }
+        if let Some(credits) = &self.credits {
+            map.serialize_entry("status", "low")?;
+            map.serialize_entry("available", &credits.available)?;
+            map.serialize_entry("threshold", &credits.threshold)?;
         }
         if let Some((code, message)) = self.job.as_ref().and_then(|job| job.error) {
             map.serialize_entry("error", &serde_json::json!({"code": code, "message": message}))?;

@@ -4,7 +4,7 @@ use diesel::pg::PgConnection;
 use diesel::prelude::*;
 use time::OffsetDateTime;
 
-use super::payload::{JobNews, Payload};
+use super::payload::{CreditNews, JobNews, Payload};
 use super::secrets;
 use crate::actor::{Actor, Permission};
 use crate::courier::Parcel;
@@ -14,6 +14,9 @@ use crate::profile::{JobKind, Profile};
 use crate::raw_json::RawJson;
 use crate::schema::webhooks;
 use crate::sealed::Keyring;
+
+/// The event of an organization whose credits run low.
+pub const CREDITS_LOW: &str = "credits.low";
 
 /// A type of event that this deployment may send.
 #[derive(Debug, Clone)]
@@ -34,8 +37,8 @@ struct Moment {
     sequence: i32,
 }
 
-/// Every type of event, each kind of job in the order of its life. Kinds that share a prefix share their events. Without jobs
-/// there is one, which only tests send.
+/// Every type of event: each kind of job in the order of its life, then those of the organization itself. Kinds that share a
+/// prefix share their events. Without jobs there is one that only tests send, in their place.
 pub fn event_types(profile: &Profile) -> Vec<EventType<'_>> {
     let mut types: Vec<EventType<'_>> = Vec::new();
     for kind in &profile.jobs {
@@ -54,6 +57,7 @@ pub fn event_types(profile: &Profile) -> Vec<EventType<'_>> {
     if types.is_empty() {
         types.push(EventType { name: "webhook.test".into(), what: "sent by a test alone", job: None });
     }
+    types.push(EventType { name: CREDITS_LOW.into(), what: "credits fell below your threshold", job: None });
     types
 }
 
@@ -81,7 +85,8 @@ pub fn test_payload(profile: &Profile, now: OffsetDateTime, event_type: Option<&
         external_reference: None,
     };
     let sequence = chosen.job.map_or(1, |(_, moment)| moment.sequence);
-    Payload { job: chosen.job.map(news), event_type: &chosen.name, sequence, at: now, is_test: true }.json()
+    let credits = (chosen.name == CREDITS_LOW).then_some(CreditNews { available: 499, threshold: 500 });
+    Payload { job: chosen.job.map(news), credits, event_type: &chosen.name, sequence, at: now, is_test: true }.json()
 }
 
 /// The parcel of a test: to where the webhook goes, also while it is off, signed with all that signs now. Nothing is stored.

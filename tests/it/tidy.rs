@@ -30,7 +30,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("wake", &[]),
     // Capabilities: the kernel, `audit`, and the sideways edges named here.
     ("audit", KERNEL),
-    ("credits", &[KERNEL_AND, "audit"]),
+    ("credits", &[KERNEL_AND, "audit", "statement", "webhooks"]),
     ("orgs", &[KERNEL_AND, "audit", "credits"]),
     ("accounts", &[KERNEL_AND, "audit", "orgs"]),
     ("keys", &[KERNEL_AND, "audit"]),

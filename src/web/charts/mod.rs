@@ -15,7 +15,7 @@ pub use heat::{LEVELS, levels, shades};
 pub use line::line;
 pub use plot::Plot;
 pub use scale::{Scale, ticks};
-pub use spark::Spark;
+pub use spark::{Spark, rounded};
 pub use stack::stack;
 pub use timeline::{Timeline, bin_words, range_words};
 pub use words::{compact, duration, per_cent};

@@ -35,7 +35,8 @@ impl Spark {
     }
 }
 
-fn rounded(value: f64) -> String {
+/// A coordinate with one decimal, none where it is zero.
+pub fn rounded(value: f64) -> String {
     let text = format!("{value:.1}");
     text.strip_suffix(".0").map_or(text.clone(), ToOwned::to_owned)
 }

@@ -15,6 +15,8 @@ pub(super) struct Guide {
     pub(super) events: Vec<(String, &'static str)>,
     /// The fields of a body, written out.
     pub(super) sample: Vec<(String, String)>,
+    /// The body of `credits.low`, a line a field.
+    pub(super) credits_sample: String,
     /// What jobs are called, for sentences.
     pub(super) noun: String,
     /// Pauses between the tries of a delivery: `5 s, 5 min and 2 h`.
@@ -39,10 +41,20 @@ impl Guide {
             .map(|(name, value)| (name.to_owned(), value))
             .into()
         });
+        let credits_sample = [
+            ("event_type", quoted(webhooks::CREDITS_LOW)),
+            ("status", quoted("low")),
+            ("available", "499".into()),
+            ("threshold", "500".into()),
+            ("sequence", "1".into()),
+            ("timestamp", quoted(&rfc3339(now))),
+        ]
+        .map(|(name, value)| format!("\n  \"{name}\": {value}"))
+        .join(",");
         let noun = profile.jobs.first().map_or("job", |job| &job.noun).to_owned();
         let events = webhooks::event_types(profile).into_iter().map(|event| (event.name, event.what)).collect();
         let pauses = listed(rules.retries.iter().map(|pause| span(Duration::try_from(*pause).unwrap_or(Duration::MAX))));
-        Self { events, sample, noun, pauses, tries: rules.retries.len() + 1 }
+        Self { events, sample, credits_sample: format!("{{{credits_sample}\n}}"), noun, pauses, tries: rules.retries.len() + 1 }
     }
 }
 

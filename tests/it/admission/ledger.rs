@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use diesel::Connection;
 use latchkey::actor::Actor;
 use latchkey::clock;
+use latchkey::credits::ledger::{self, Filter};
 use latchkey::credits::{self, Balance, Books, Purpose};
 use latchkey::error::{Error, Result};
 use latchkey::ids::OrgId;
@@ -21,7 +22,8 @@ const STEPS: usize = 150;
 /// What one organization's ledger must come to.
 #[derive(Default)]
 struct Told {
-    granted: AtomicI64,
+    /// Granted and corrected.
+    given: AtomicI64,
     held: AtomicI64,
     settled: AtomicI64,
     released: AtomicI64,
@@ -38,7 +40,8 @@ async fn time_does_not_run_backwards_along_the_ledger() {
     for at in [now, now - time::Duration::SECOND, now + time::Duration::SECOND] {
         credits::grant(conn, &Actor::command_line(), at, org, 1, "late").unwrap();
     }
-    let times: Vec<_> = credits::entries(conn, org, None, 9).unwrap().into_iter().rev().map(|entry| entry.at).collect();
+    let times: Vec<_> =
+        ledger::page(conn, org, &Filter::default(), None, 9).unwrap().entries.into_iter().rev().map(|entry| entry.at).collect();
     assert_eq!(times[times.len() - 3..], [now, now, now + time::Duration::SECOND]);
 }
 
@@ -67,12 +70,14 @@ async fn random_sequences_from_eight_connections_add_up() {
         }
     });
     let conn = &mut app.database().conn();
+    // Balances, running totals, and the hours, which are some and not all one.
     assert_eq!(credits::imbalances(conn).unwrap(), []);
+    assert!(number(conn, "SELECT count(*) FROM credit_hours") > orgs.len() as i64);
     for (org, told) in orgs.iter().zip(&told) {
         let sum = |number: &AtomicI64| number.load(Ordering::Relaxed);
         let (held, ended) = (sum(&told.held), sum(&told.settled) + sum(&told.released));
         let expected =
-            Balance { available: sum(&told.granted) - held + sum(&told.released), held: held - ended, settled: sum(&told.settled) };
+            Balance { available: sum(&told.given) - held + sum(&told.released), held: held - ended, settled: sum(&told.settled) };
         assert_eq!(credits::balance(conn, *org).unwrap(), expected);
     }
     assert!(refused.load(Ordering::Relaxed) > 0, "something was refused");
@@ -83,16 +88,47 @@ async fn random_sequences_from_eight_connections_add_up() {
     let gaps = "SELECT count(*) FROM (SELECT count(*) AS n, max(sequence) AS last FROM credit_entries GROUP BY organization_id) AS chain \
                 WHERE n <> last";
     assert_eq!(number(conn, gaps), 0);
+    for (org, told) in orgs.iter().zip(&told) {
+        end_all(conn, *org, told);
+    }
+    assert_eq!(credits::imbalances(conn).unwrap(), []);
+    let open = "SELECT count(*) FROM credit_entries h WHERE kind = 'hold' AND 1 <> (SELECT count(*) FROM credit_entries e
+                    WHERE e.organization_id = h.organization_id AND e.hold_id = h.hold_id AND e.kind IN ('settle', 'release'))";
+    assert_eq!(number(conn, open), 0, "every hold is ended once");
+    assert_eq!(number(conn, "SELECT sum(held) FROM credit_balances"), 0);
+}
+
+/// Ends what is still held.
+fn end_all(conn: &mut diesel::PgConnection, org: OrgId, told: &Told) {
+    for (id, amount) in told.holds.lock().unwrap().iter() {
+        let ended: Result<()> = conn.transaction(|conn| {
+            let mut books = Books::open(conn, clock::now(), [org])?;
+            books.release(org, *amount, &purpose(*id));
+            books.close(conn)
+        });
+        assert!(ended.is_ok() || matches!(ended, Err(Error::Conflict(_) | Error::Constraint { .. })), "{ended:?}");
+    }
 }
 
 /// One random deed; false when it was refused.
 fn step(conn: &mut diesel::PgConnection, random: &mut StdRng, org: OrgId, told: &Told) -> bool {
-    let now = clock::now();
-    match random.random_range(0..10) {
+    // Over a day, so that entries meet in many hours; clocks differ by as much.
+    let now = clock::now() + time::Duration::minutes(random.random_range(0..1_440));
+    match random.random_range(0..12) {
+        10 | 11 => {
+            let amount = random.random_range(-4..=3);
+            let adjusted = credits::adjust(conn, &Actor::command_line(), now, org, amount, "for a test");
+            if adjusted.is_ok() {
+                told.given.fetch_add(amount, Ordering::Relaxed);
+            }
+            // Of nothing, or of more than there is.
+            assert!(matches!(adjusted, Ok(_) | Err(Error::Invalid(_))), "{adjusted:?}");
+            adjusted.is_ok()
+        }
         0 | 1 => {
             let amount = random.random_range(1..=5);
             credits::grant(conn, &Actor::command_line(), now, org, amount, "for a test").unwrap();
-            told.granted.fetch_add(amount, Ordering::Relaxed);
+            told.given.fetch_add(amount, Ordering::Relaxed);
             true
         }
         2..=5 => {

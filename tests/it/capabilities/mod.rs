@@ -1,5 +1,6 @@
 //! Capabilities against a real database, without a runtime.
 
+mod credits;
 mod delivery_list;
 mod keys;
 mod resend;

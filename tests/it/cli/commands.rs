@@ -105,6 +105,15 @@ fn credits_and_limits_refuse_nonsense() {
         cli.run(&["credits", "grant", "--org", "acme", "--amount", amount, "--note", "x"]).fails(2, "--amount");
     }
     cli.run(&["credits", "grant", "--org", "acme", "--amount", "1", "--note", " "]).fails(2, "--note");
+    let adjust = |amount| cli.run(&["credits", "adjust", "--org", "acme", "--amount", amount, "--note", "a mistake", "--json"]);
+    assert_eq!(adjust("-3").json(), json!({"organization": "acme", "available": 4, "held": 0, "settled": 0}));
+    assert_eq!(adjust("2").json()["available"], 6);
+    for amount in ["0", "-7", "9999999999999999", "-9999999999999999", "many"] {
+        adjust(amount).fails(2, "--amount");
+    }
+    adjust("-7").fails(2, "Only 6 credits are available");
+    cli.run(&["credits", "adjust", "--org", "acme", "--amount", "1", "--note", " "]).fails(2, "--note");
+    cli.run(&["credits", "adjust", "--org", "nobody", "--amount", "1", "--note", "x"]).fails(1, "\"nobody\"");
     let limited = cli.run(&["limit", "set", "--org", "acme", "--requests-per-minute", "9", "--json"]).json();
     assert_eq!(limited["requests_per_minute"], 9);
     for quota in ["0", "-1", "x"] {

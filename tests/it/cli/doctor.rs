@@ -37,6 +37,30 @@ fn a_forged_balance_and_a_forged_entry_are_found() {
 }
 
 #[test]
+fn hours_that_are_not_those_of_the_entries_are_found() {
+    let cli = Cli::new();
+    cli.run(&["org", "create", "--name", "Acme", "--credits", "3"]).ok();
+    cli.run(&["org", "create", "--name", "Whole", "--credits", "3"]).ok();
+    let mut conn = cli.database().conn();
+    let acme = "organization_id = (SELECT id FROM organizations WHERE slug = 'acme')";
+    for (forged, repaired) in [
+        ("UPDATE credit_hours SET settled = settled + 1", "UPDATE credit_hours SET settled = settled - 1"),
+        ("UPDATE credit_hours SET available_after = 4", "UPDATE credit_hours SET available_after = 3"),
+        ("UPDATE credit_hours SET hour = hour - interval '1 hour'", "UPDATE credit_hours SET hour = hour + interval '1 hour'"),
+        ("DELETE FROM credit_hours", ""),
+    ] {
+        sql_query(format!("{forged} WHERE {acme}")).execute(&mut conn).unwrap();
+        let run = cli.run(&["doctor"]);
+        let wrong: Vec<&str> = run.out.lines().filter(|line| line.starts_with("wrong")).collect();
+        assert!(wrong.len() == 1 && wrong[0].contains("acme") && !wrong[0].contains("whole"), "{forged}: {wrong:?}");
+        if !repaired.is_empty() {
+            sql_query(format!("{repaired} WHERE {acme}")).execute(&mut conn).unwrap();
+            cli.run(&["doctor"]).ok();
+        }
+    }
+}
+
+#[test]
 fn a_database_without_tables_and_wrong_settings_are_told() {
     let mut cli = Cli::new();
     cli.database = Some(empty_database());

@@ -1,5 +1,6 @@
 use latchkey::clock;
-use latchkey::credits::{Balance, entries, imbalances};
+use latchkey::credits::ledger::{Filter, page};
+use latchkey::credits::{Balance, imbalances};
 use latchkey::ids::JobId;
 use latchkey::jobs::{self, LEASE};
 use latchkey::raw_json::RawJson;
@@ -9,7 +10,7 @@ use super::World;
 /// `(kind, actor)` of the job's ledger entries in order, and what the organization has.
 fn ledger(world: &mut World, id: JobId) -> (Vec<(String, String)>, (i64, i64, i64)) {
     assert!(imbalances(&mut world.conn).unwrap().is_empty());
-    let mut lines = entries(&mut world.conn, world.organization, None, 100).unwrap();
+    let mut lines = page(&mut world.conn, world.organization, &Filter::default(), None, 100).unwrap().entries;
     lines.retain(|entry| entry.job_id == Some(id));
     lines.reverse();
     let request = world.read(id).request_id;

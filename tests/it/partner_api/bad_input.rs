@@ -209,7 +209,10 @@ async fn what_is_right_is_kept_as_sent() {
 #[actix_web::test]
 async fn queries_that_make_no_sense_name_their_field() {
     let ground = Ground::new();
-    for (path, names) in [("/usage", ["limit", "cursor", "status", "from", "to"].as_slice()), ("/credits/entries", &["limit", "cursor"])] {
+    for (path, names) in [
+        ("/usage", ["limit", "cursor", "status", "from", "to"].as_slice()),
+        ("/credits/entries", &["limit", "cursor", "kind", "from", "to"]),
+    ] {
         let most = "9".repeat(40);
         let values = [
             "-1",
@@ -250,8 +253,10 @@ async fn queries_that_make_no_sense_name_their_field() {
         "limit=",
         "unknown=1",
     ] {
-        let answer = ground.partner.get(&format!("/usage?{query}")).send().await;
-        assert!(matches!(answer.status, 200 | 422), "{query}: {}", answer.text());
+        for path in ["/usage", "/credits/entries"] {
+            let answer = ground.partner.get(&format!("{path}?{query}")).send().await;
+            assert!(matches!(answer.status, 200 | 422), "{path}?{query}: {}", answer.text());
+        }
     }
     let last = ground.partner.get(&format!("/credits/entries?cursor=cre_{}", i64::MAX)).send().await;
     assert_eq!(last.status, 200);

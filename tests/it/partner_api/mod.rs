@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod bad_requests;
+mod credits;
 mod elsewhere;
 mod events;
 mod exactness;
@@ -20,7 +21,6 @@ use std::sync::Arc;
 
 use diesel::sql_types::{SmallInt, Text, Timestamptz, Uuid as SqlUuid};
 use diesel::{PgConnection, QueryableByName, RunQueryDsl, sql_query};
-use latchkey::credits;
 use latchkey::ids::{OrgId, RequestId};
 use latchkey::profile::{BUILT_IN, Profile};
 use serde_json::json;
@@ -132,7 +132,7 @@ pub fn assert_in_history<'a>(conn: &mut PgConnection, answers: impl IntoIterator
 
 /// Available, held and settled; and that the ledger sums to it.
 pub fn balance(conn: &mut PgConnection, organization: OrgId) -> (i64, i64, i64) {
-    assert_eq!(credits::imbalances(conn).unwrap(), []);
-    let balance = credits::balance(conn, organization).unwrap();
+    assert_eq!(latchkey::credits::imbalances(conn).unwrap(), []);
+    let balance = latchkey::credits::balance(conn, organization).unwrap();
     (balance.available, balance.held, balance.settled)
 }

@@ -7,12 +7,14 @@ use std::sync::Arc;
 use argon2::password_hash::PasswordHasher;
 use argon2::{Algorithm, Argon2, Params, Version};
 use diesel::sql_types::{Array, Binary, Nullable, Text, Timestamptz, Uuid};
-use diesel::{PgConnection, RunQueryDsl, sql_query};
+use diesel::{Connection, PgConnection, RunQueryDsl, sql_query};
 use latchkey::actor::Actor;
-use latchkey::ids::{KeyId, OrgId, UserId, WorkerTokenId};
+use latchkey::credits::{Books, Purpose};
+use latchkey::ids::{JobId, KeyId, OrgId, RequestId, UserId, WorkerTokenId};
 use latchkey::profile::Profile;
 use latchkey::secret::{PlainToken, SecretDigest, random_base62};
 use latchkey::{clock, credits};
+use time::OffsetDateTime;
 
 /// An organization.
 #[derive(Debug, Clone)]
@@ -81,6 +83,38 @@ impl Make {
     pub fn credits(mut self, amount: i64) -> Self {
         let org = self.here().id;
         credits::grant(&mut self.conn, &Actor::command_line(), clock::now(), org, amount, "for a test").unwrap();
+        self
+    }
+
+    /// Grants credits at a moment, later than what was done before.
+    pub fn granted(mut self, at: OffsetDateTime, amount: i64) -> Self {
+        let org = self.here().id;
+        credits::grant(&mut self.conn, &Actor::command_line(), at, org, amount, "Invoice 2026-1009").unwrap();
+        self
+    }
+
+    /// Spends credits at a moment, later than what was done before: so many holds of one credit, each settled at once.
+    pub fn spent(mut self, at: OffsetDateTime, holds: usize) -> Self {
+        let org = self.here().id;
+        let actor = self.keys.last().map_or_else(|| "A test".into(), |key| format!("Key {}…", key.prefix));
+        let spent: latchkey::error::Result<()> = self.conn.transaction(|conn| {
+            let mut books = Books::open(conn, at, [org])?;
+            for _ in 0..holds {
+                let (job, request_id) = (JobId::new(at), Some(RequestId::new(at)));
+                let purpose = Purpose { hold_id: job.0, request_id, job_id: Some(job), actor: actor.clone(), note: String::new() };
+                assert!(books.hold(org, 1, &purpose), "there are credits");
+                books.settle(org, 1, &purpose);
+            }
+            books.close(conn)
+        });
+        spent.unwrap();
+        self
+    }
+
+    /// Warns below so many credits.
+    pub fn threshold(mut self, threshold: i64) -> Self {
+        let org = self.here().id;
+        credits::set_threshold(&mut self.conn, &Actor::command_line(), clock::now(), org, Some(threshold)).unwrap();
         self
     }
 
