@@ -19,8 +19,9 @@ use crate::wake::join_by;
 
 const EACH: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_secs(3_600);
-/// The space of what was folded is given back as often as this.
+/// The space of what was folded is given back as often as this, and after so many rows: readers go through it.
 const TIDY: Duration = Duration::from_secs(10);
+const MANY: i64 = 20_000;
 
 /// The thread that does it.
 pub struct Rollups {
@@ -36,7 +37,7 @@ impl Rollups {
     pub fn start(site: Site) -> Result<Self> {
         let (stop, stopped) = mpsc::channel();
         let run = move || {
-            let mut keeper = Keeper { site, conn: None, hourly: None, tidied: None, is_failing: false };
+            let mut keeper = Keeper { site, conn: None, hourly: None, tidied: None, folded: 0, is_failing: false };
             while stopped.recv_timeout(EACH) == Err(RecvTimeoutError::Timeout) {
                 keeper.second();
             }
@@ -58,6 +59,8 @@ struct Keeper {
     /// When the hourly part was done last.
     hourly: Option<Instant>,
     tidied: Option<Instant>,
+    /// Rows since then.
+    folded: i64,
     /// So that a database that is away for an hour is not told 3,600 times.
     is_failing: bool,
 }
@@ -90,14 +93,16 @@ impl Keeper {
             forget(conn, &self.site, now)?;
             self.hourly = Some(Instant::now());
         }
-        let mut folded = usage::rollups::fold(conn)?;
-        let any = folded > 0;
-        while folded == usage::rollups::PIECE {
-            folded = usage::rollups::fold(conn)?;
-        }
-        if any && is_over(self.tidied, TIDY) {
-            usage::rollups::tidy_pending(conn)?;
-            self.tidied = Some(Instant::now());
+        loop {
+            let folded = usage::rollups::fold(conn)?;
+            self.folded += folded;
+            if self.folded >= MANY || self.folded > 0 && is_over(self.tidied, TIDY) {
+                usage::rollups::tidy_pending(conn)?;
+                (self.tidied, self.folded) = (Some(Instant::now()), 0);
+            }
+            if folded < usage::rollups::PIECE {
+                break;
+            }
         }
         Ok(())
     }

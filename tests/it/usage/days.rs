@@ -2,6 +2,7 @@
 
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
+use latchkey::clock;
 use latchkey::usage::{self, By, Filter, Period, rollups};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
@@ -9,6 +10,7 @@ use time::Duration;
 use time::macros::datetime;
 
 use super::World;
+use crate::support::{Server, number};
 
 #[test]
 fn what_is_past_its_time_goes_by_days_and_the_charts_keep_it() {
@@ -68,6 +70,34 @@ fn a_day_that_was_left_half_dropped_is_finished() {
     reader.batch_execute("COMMIT").expect("done reading");
     assert_eq!(usage::drop_days(&mut world.conn, keep).expect("dropped"), 3);
     assert_eq!(usage::oldest_day(&mut world.conn).expect("days"), Some(keep));
+}
+
+#[actix_web::test]
+async fn the_server_itself_makes_the_coming_days_and_drops_those_past_their_time() {
+    let now = clock::now();
+    let mut world = World::new(now);
+    world.fill(&mut StdRng::seed_from_u64(10), now - Duration::days(9), now, 300);
+    let _server = Server::start_with(&world.database, &[("LATCHKEY_HISTORY_DAYS", "3")]).await;
+    let (oldest, newest) = (usage::day(now - Duration::days(3)), usage::day(now + Duration::days(7)));
+    let name = format!("requests_{:04}{:02}{:02}", newest.year(), newest.month() as u8, newest.day());
+    let is_done = |world: &mut World| {
+        usage::oldest_day(&mut world.conn).expect("days") == Some(oldest)
+            && number(&mut world.conn, &format!("SELECT count(*) FROM pg_class WHERE relname = '{name}'")) == 1
+            && number(&mut world.conn, "SELECT count(*) FROM usage_pending") == 0
+    };
+    let asked = std::time::Instant::now();
+    while !is_done(&mut world) {
+        assert!(asked.elapsed() < std::time::Duration::from_secs(30), "the server does not keep the days");
+        actix_web::rt::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    assert_eq!(number(&mut world.conn, &format!("SELECT count(*) FROM requests WHERE at < '{oldest}T00:00Z'")), 0);
+    assert_eq!(
+        number(
+            &mut world.conn,
+            "SELECT sum(requests)::int8 FROM usage_days WHERE route = '*' AND key_id = '00000000-0000-0000-0000-000000000000'"
+        ),
+        300
+    );
 }
 
 #[test]
