@@ -2,6 +2,7 @@
 
 mod agreement;
 mod days;
+mod migration;
 
 use diesel::pg::PgConnection;
 use latchkey::actor::Actor;
