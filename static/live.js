@@ -3,7 +3,7 @@
 (() => {
   const $ = (selector, root = document) => root.querySelector(selector);
   const most = 100; // rows that a page grows to
-  let source = null, at = null, paused = false, failed = false;
+  let source = null, at = null, paused = false, failed = false, late = 0;
 
   function tell() {
     const state = $('#live-state'), button = $('#live-pause');
@@ -37,7 +37,7 @@
     if (open) scrollBy(0, open.getBoundingClientRect().top - before);
   }
 
-  function stop() { source?.close(); source = null; }
+  function stop() { source?.close(); source = null; clearTimeout(late); failed = false; }
   function follow() {
     const section = $('#history[data-live]');
     if (at !== section) stop();
@@ -46,8 +46,9 @@
     const url = new URL(section.dataset.live, location.href);
     url.searchParams.set('top', newest());
     source = new EventSource(url);
-    source.onopen = () => { failed = false; tell(); };
-    source.onerror = () => { failed = true; tell(); };
+    // A stream ends now and then and is taken up again at once: only one that stays away is told of.
+    source.onopen = () => { clearTimeout(late); failed = false; tell(); };
+    source.onerror = () => { clearTimeout(late); late = setTimeout(() => { failed = true; tell(); }, 5000); };
     source.addEventListener('rows', ({ data }) => add(data));
     source.addEventListener('missed', () => { stop(); anew(); });
   }

@@ -135,6 +135,10 @@ fn check(world: &World, org: latchkey::ids::OrgId, seen: &Seen, on_success: bool
     assert!(jobs.values().all(|(_, charges)| *charges <= 1), "a job was charged twice");
     assert_eq!(number(conn, "SELECT count(*) FROM credit_entries WHERE kind = 'hold'"), jobs.len() as i64);
     assert_eq!(number(conn, "SELECT sum(credits) FROM requests"), jobs.len() as i64);
+    // Whenever it was killed, each row is counted once: by the rollups, or by what waits for them.
+    let counted = "SELECT (SELECT coalesce(sum(requests), 0) FROM usage_hours WHERE key_id = '00000000-0000-0000-0000-000000000000'
+        AND route = '*')::int8 + (SELECT coalesce(sum(requests), 0) FROM usage_pending)::int8";
+    assert_eq!(number(conn, counted), number(conn, "SELECT count(*) FROM requests"));
     let finished = jobs.values().filter(|(finished, _)| *finished).count() as i64;
     let (available, held, settled) = balance(conn, org);
     assert_eq!(available + held + settled, CREDITS);
