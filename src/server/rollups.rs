@@ -87,12 +87,6 @@ impl Keeper {
             }
         };
         let is_over = |last: Option<Instant>, pause| last.is_none_or(|last| last.elapsed() >= pause);
-        if is_over(self.hourly, HOUR) {
-            let now = clock::now();
-            usage::make_days(conn, now)?;
-            forget(conn, &self.site, now)?;
-            self.hourly = Some(Instant::now());
-        }
         loop {
             let folded = usage::rollups::fold(conn)?;
             self.folded += folded;
@@ -103,6 +97,13 @@ impl Keeper {
             if folded < usage::rollups::PIECE {
                 break;
             }
+        }
+        if is_over(self.hourly, HOUR) {
+            let now = clock::now();
+            usage::make_days(conn, now)?;
+            // Whatever comes of the rest: a reader of hours, such as a backup, must not keep what was settled from being folded.
+            self.hourly = Some(Instant::now());
+            forget(conn, &self.site, now)?;
         }
         Ok(())
     }

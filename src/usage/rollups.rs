@@ -266,11 +266,11 @@ pub fn forget_rollups(conn: &mut PgConnection, keep: OffsetDateTime) -> Result<b
     Ok(most == PIECE)
 }
 
-/// Gives the space of what was folded back. Must not be called in a transaction.
+/// Gives the space of what was folded back, unless somebody does just now. Must not be called in a transaction.
 ///
 /// # Errors
 /// Those of the database.
 pub fn tidy_pending(conn: &mut PgConnection) -> Result<()> {
-    diesel::sql_query("VACUUM usage_pending").execute(conn)?;
+    diesel::sql_query("VACUUM (SKIP_LOCKED) usage_pending").execute(conn)?;
     Ok(())
 }
