@@ -40,11 +40,33 @@ struct History {
     live: Option<String>,
     /// Days that are kept, where the period asks for more.
     kept_days: Option<u16>,
+    /// Whether the charts of the same period and filters have anything.
+    is_consumed: bool,
+}
+
+/// The request history alone, for htmx: turning its pages asks for no charts.
+#[derive(Template)]
+#[template(path = "usage/_history.html")]
+struct Pages {
+    frame: Frame,
+    asked: Asked,
+    history: History,
+    example: String,
+}
+
+impl Pages {
+    fn link(&self) -> String {
+        self.asked.link(&self.frame)
+    }
+
+    fn here(&self) -> String {
+        self.asked.here(&self.frame)
+    }
 }
 
 /// The page.
 #[derive(Template)]
-#[template(path = "usage/index.html", blocks = ["usage", "history"])]
+#[template(path = "usage/index.html", blocks = ["usage"])]
 struct Index {
     frame: Frame,
     asked: Asked,
@@ -98,13 +120,21 @@ pub async fn index(member: Member, request: HttpRequest, asked: Query<Asked>) ->
         let row = RowItem::read(&member, RequestId::parse(id).ok_or(Error::NotFound)?, asked.open.is_some()).await?;
         return fragment(&Row { frame: member.frame, asked, row });
     }
-    let screen = screen(member, asked).await?;
     let target = request.headers().get("HX-Target").map_or(&b""[..], |target| target.as_bytes());
-    match target {
-        _ if target.ends_with(b"#history") => fragment(&screen.as_history()),
-        _ if target.ends_with(b"#consumption") => fragment(&Section { charts: screen.charts }),
-        _ => fragment(&screen.as_usage()),
+    if target.ends_with(b"#history") {
+        let (organization, profile) = (member.organization.id, member.site.profile.clone());
+        let ((filter, span), cursor) = (asked.filter(&profile, member.frame.now)?, asked.cursor()?);
+        let read = move |conn: &mut _| {
+            let page = usage::history(conn, organization, &profile, &filter, cursor, PAGE)?;
+            Ok((page, usage::key_prefixes(conn, organization)?))
+        };
+        let (page, prefixes) = member.site.db.run(read).await?;
+        let history = History { is_consumed: true, ..history(&member, &asked, span, page, &prefixes).await? };
+        let example = super::keys::first_request(&member.site);
+        return fragment(&Pages { frame: member.frame, asked, history, example });
     }
+    let screen = screen(member, asked).await?;
+    if target.ends_with(b"#consumption") { fragment(&Section { charts: screen.charts }) } else { fragment(&screen.as_usage()) }
 }
 
 async fn screen(member: Member, asked: Asked) -> Result<Index> {
@@ -126,7 +156,8 @@ async fn screen(member: Member, asked: Asked) -> Result<Index> {
     let profile = member.site.profile.clone();
     let label = |key: KeyId| label(&keys, &profile, key);
     let charts = Charts::of(&told, now, by, Asked { by: String::new(), ..asked.clone() }.link(&member.frame), label);
-    let history = history(&member, &asked, span, page, &prefixes).await?;
+    let is_consumed = told.total.requests() > 0;
+    let history = History { is_consumed, ..history(&member, &asked, span, page, &prefixes).await? };
     let example = super::keys::first_request(&member.site);
     Ok(Index { frame: member.frame, asked, span, keys, charts, of_routes, history, example, profile })
 }
@@ -146,7 +177,7 @@ async fn history(member: &Member, asked: &Asked, span: Span, page: Page, prefixe
     let live = is_live.then(|| format!("{}/live{}{top}", member.frame.path("usage"), asked.query()));
     let days = member.site.retention.history_days;
     let is_beyond = usage::day(span.from) < usage::day(now - time::Duration::days(days.into()));
-    Ok(History { rows, newer, older: next, is_cut, live, kept_days: is_beyond.then_some(days) })
+    Ok(History { rows, newer, older: next, is_cut, live, kept_days: is_beyond.then_some(days), is_consumed: false })
 }
 
 fn label(keys: &[Key], profile: &Profile, id: KeyId) -> KeyLabel {
