@@ -135,6 +135,14 @@ pub fn transaction<T>(conn: &mut PgConnection, work: impl FnOnce(&mut PgConnecti
     conn.transaction(work)
 }
 
+/// Reads under one snapshot: whatever `read` asks, it is told as of one moment, so that a figure and a list agree.
+///
+/// # Errors
+/// What `read` returns; those of the database.
+pub fn snapshot<T>(conn: &mut PgConnection, read: impl FnOnce(&mut PgConnection) -> Result<T>) -> Result<T> {
+    conn.build_transaction().read_only().repeatable_read().run(read)
+}
+
 /// The database's own clock.
 ///
 /// # Errors

@@ -3,13 +3,13 @@
 (() => {
   const $ = (selector, root = document) => root.querySelector(selector);
   const most = 100; // rows that a page grows to
-  let source = null, at = null, paused = false, failed = false, late = 0;
+  let source = null, at = null, paused = false, failed = false, late = 0, skipped = 0;
 
   function tell() {
     const state = $('#live-state'), button = $('#live-pause');
     if (!state) return;
     const lost = failed && !paused;
-    state.textContent = paused ? 'Paused' : lost ? 'Reconnecting' : 'Live';
+    state.textContent = paused ? 'Paused' : lost ? 'Not live' : 'Live';
     state.className = `status scripted ${paused ? 'ring' : lost ? 'wait' : 'ok'}`;
     $('span', button).textContent = paused ? 'Resume' : 'Pause';
     const use = $('use', button);
@@ -19,6 +19,12 @@
 
   // The page is read anew where rows between would be missing, and where there is no table yet.
   const anew = () => $('#live-anew')?.click();
+  // Not while a row is read, nor all the time.
+  function skip() {
+    if (paused || source) return;
+    if ($('#history tr.open')) return setTimeout(skip, 1000);
+    skipped = Date.now(); anew();
+  }
 
   function add(html) {
     const table = $('#history table');
@@ -48,9 +54,12 @@
     source = new EventSource(url);
     // A stream ends now and then and is taken up again at once: only one that stays away is told of.
     source.onopen = () => { clearTimeout(late); failed = false; tell(); };
-    source.onerror = () => { clearTimeout(late); late = setTimeout(() => { failed = true; tell(); }, 5000); };
+    source.onerror = ({ target }) => {
+      clearTimeout(late); late = setTimeout(() => { failed = true; tell(); }, 5000);
+      if (target.readyState === EventSource.CLOSED) setTimeout(() => { if (source === target) { source = null; follow(); } }, 30000); // refused: too many, or signed out
+    };
     source.addEventListener('rows', ({ data }) => add(data));
-    source.addEventListener('missed', () => { stop(); anew(); });
+    source.addEventListener('missed', () => { stop(); setTimeout(skip, Math.max(0, skipped + 5000 - Date.now())); });
   }
 
   document.addEventListener('click', (event) => {

@@ -78,7 +78,7 @@ pub struct Receipt {
 }
 
 /// A request.
-#[derive(Debug, Clone, Queryable, Selectable)]
+#[derive(Debug, Clone, QueryableByName)]
 #[diesel(table_name = requests, check_for_backend(diesel::pg::Pg))]
 pub struct Call {
     /// Its id.

@@ -28,7 +28,8 @@ impl Parameters {
     pub fn take<T>(&mut self, name: &'static str, hint: &str, parse: impl Fn(&str) -> Option<T>) -> Option<T> {
         let mut values = self.pairs.iter().filter(|(given, value)| given == name && !value.is_empty());
         let (_, value) = values.next()?;
-        let parsed = if values.next().is_some() { None } else { parse(value) };
+        // No text of the database holds a zero byte.
+        let parsed = if values.next().is_some() || value.contains('\0') { None } else { parse(value) };
         if parsed.is_none() {
             self.wrong.push(field(name, hint));
         }

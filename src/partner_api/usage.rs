@@ -35,9 +35,14 @@ pub(super) async fn read(call: &Call<'_>) -> Result<Reply> {
     let limit = parameters.limit();
     let cursor = parameters.take("cursor", "Send next_cursor of the page before.", |text| RequestId::parse(text).map(Cursor::Before));
     let filter = Filter {
-        key: parameters.take("key", "Send the id of a key.", KeyId::parse),
-        environment: parameters.take("environment", "Send the name of an environment.", |text| Some(text.to_owned())),
-        address: parameters.take("path", "Send a path.", |text| Some(Address::parse(call.profile(), text))).flatten(),
+        key: parameters.take("key", "Send the id of a key.", |text| KeyId::parse(text).filter(|key| !key.0.is_nil())),
+        environment: parameters
+            .take("environment", "Send the name of an environment.", |text| call.profile().has_environment(text).then(|| text.to_owned())),
+        address: parameters
+            .take("path", "Send a path of 200 characters at most.", |text| {
+                (text.chars().count() <= 200).then(|| Address::parse(call.profile(), text))
+            })
+            .flatten(),
         status: parameters.take("status", "Send a status as 429, or a class as 4xx.", Status::parse),
         from: parameters.moment("from"),
         to: parameters.moment("to"),

@@ -90,7 +90,7 @@ impl Keeper {
         loop {
             let folded = usage::rollups::fold(conn)?;
             self.folded += folded;
-            if self.folded >= MANY || self.folded > 0 && is_over(self.tidied, TIDY) {
+            if self.folded >= MANY || is_over(self.tidied, TIDY) {
                 usage::rollups::tidy_pending(conn)?;
                 (self.tidied, self.folded) = (Some(Instant::now()), 0);
             }
@@ -115,6 +115,8 @@ fn forget(conn: &mut PgConnection, site: &Site, now: OffsetDateTime) -> Result<(
     if dropped > 0 {
         tracing::info!(days = dropped, "dropped days of the history that are past their time");
     }
-    while usage::rollups::forget_rollups(conn, before(site.retention.rollup_days))? {}
+    // From midnight on, as the history: its pages are found by the rollups.
+    let keep = usage::day(before(site.retention.rollup_days)).midnight().assume_utc();
+    while usage::rollups::forget_rollups(conn, keep)? {}
     Ok(())
 }

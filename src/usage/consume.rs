@@ -39,7 +39,7 @@ impl By {
 /// What was consumed in a span, of what `filter` lets through; its own `from` and `to` don't count. Of a path, which rollups don't know,
 /// it tells what was consumed of the routes that the path may be of.
 ///
-/// Call it within [`super::snapshot`]: it asks several times.
+/// Call it within [`crate::db::snapshot`]: it asks several times.
 ///
 /// # Errors
 /// Those of the database.

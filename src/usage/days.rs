@@ -92,8 +92,10 @@ pub fn ensure(conn: &mut PgConnection, days: impl Iterator<Item = Date> + Clone)
 /// # Errors
 /// Those of the database.
 pub fn drop_days(conn: &mut PgConnection, keep: Date) -> Result<usize> {
-    let expired: Vec<Table> = tables(conn)?.into_iter().filter(|(day, _)| *day < keep).map(|(_, table)| table).collect();
-    if expired.is_empty() {
+    let expired = |conn: &mut PgConnection| -> Result<Vec<Table>> {
+        Ok(tables(conn)?.into_iter().filter(|(day, _)| *day < keep).map(|(_, table)| table).collect())
+    };
+    if expired(conn)?.is_empty() {
         return Ok(0);
     }
     let lock = |conn: &mut PgConnection, function: &str| -> Result<bool> {
@@ -103,16 +105,22 @@ pub fn drop_days(conn: &mut PgConnection, keep: Date) -> Result<usize> {
     if !lock(conn, "pg_try_advisory_lock")? {
         return Ok(0);
     }
-    let dropped = expired.iter().try_for_each(|table| {
-        let how = if table.is_pending { "FINALIZE" } else { "CONCURRENTLY" };
-        if table.is_attached {
-            diesel::sql_query(format!("ALTER TABLE requests DETACH PARTITION {} {how}", table.name)).execute(conn)?;
-        }
-        diesel::sql_query(format!("DROP TABLE {}", table.name)).execute(conn)?;
-        Ok(())
+    // Looked at again: who had the lock before has dropped some.
+    let dropped = expired(conn).and_then(|expired| {
+        expired.iter().try_for_each(|table| drop_day(conn, table))?;
+        Ok(expired.len())
     });
     lock(conn, "pg_advisory_unlock")?;
-    dropped.map(|()| expired.len())
+    dropped
+}
+
+fn drop_day(conn: &mut PgConnection, table: &Table) -> Result<()> {
+    let how = if table.is_pending { "FINALIZE" } else { "CONCURRENTLY" };
+    if table.is_attached {
+        diesel::sql_query(format!("ALTER TABLE requests DETACH PARTITION {} {how}", table.name)).execute(conn)?;
+    }
+    diesel::sql_query(format!("DROP TABLE {}", table.name)).execute(conn)?;
+    Ok(())
 }
 
 fn name(day: Date) -> Result<String> {

@@ -8,6 +8,7 @@
 //! of arrival, so the primary key (organization, id) is the order of the Usage tab, its cursor and its periods at once, and the
 //! partition that a row is in. [`rollups`] tells how the counts are kept so that all agree, [`history`](mod@history) how pages stay fast.
 
+mod around;
 mod consume;
 mod consumption;
 mod days;
@@ -22,6 +23,7 @@ use diesel::pg::PgConnection;
 use diesel::prelude::*;
 use time::OffsetDateTime;
 
+pub use around::history_with;
 pub use consume::{By, consumption};
 pub use consumption::{Bin, Consumption, Counts, Durations, Share};
 pub use days::{day, drop_days, ensure, make_days, oldest_day};
@@ -70,14 +72,6 @@ pub struct Request {
     pub job_id: Option<JobId>,
     /// Why it was refused: the rule and its value then.
     pub detail: Option<serde_json::Value>,
-}
-
-/// Reads under one snapshot: whatever `read` asks, it is told as of one moment, so that a chart and a list agree.
-///
-/// # Errors
-/// What `read` returns; those of the database.
-pub fn snapshot<T>(conn: &mut PgConnection, read: impl FnOnce(&mut PgConnection) -> Result<T>) -> Result<T> {
-    conn.build_transaction().read_only().repeatable_read().run(read)
 }
 
 /// The visible prefix of every text that the organization's keys ever had, for showing which one a request used.

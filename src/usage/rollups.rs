@@ -28,6 +28,8 @@ use crate::statement::statement;
 
 /// Rows of one fold: a few tenths of a second at most, in which others go on.
 pub const PIECE: i64 = 20_000;
+/// Bytes that the waiting rows may take, with what is left of those that were folded: half a millisecond of reading.
+const LITTLE: i64 = 512 * 1_024;
 /// One fold at a time over all instances: it reads what it then writes.
 const LOCK: i64 = 0x6c61_7463_6866_6f6c;
 /// The key of rows that are about all keys.
@@ -266,11 +268,14 @@ pub fn forget_rollups(conn: &mut PgConnection, keep: OffsetDateTime) -> Result<b
     Ok(most == PIECE)
 }
 
-/// Gives the space of what was folded back, unless somebody does just now. Must not be called in a transaction.
+/// Gives the space of what was folded back, unless there is little of it, or somebody does just now. Must not be called in a transaction.
 ///
 /// # Errors
 /// Those of the database.
 pub fn tidy_pending(conn: &mut PgConnection) -> Result<()> {
-    diesel::sql_query("VACUUM (SKIP_LOCKED) usage_pending").execute(conn)?;
+    let size: i64 = diesel::select(diesel::dsl::sql::<sql::Int8>("pg_relation_size('usage_pending')")).get_result(conn)?;
+    if size > LITTLE {
+        diesel::sql_query("VACUUM (SKIP_LOCKED) usage_pending").execute(conn)?;
+    }
     Ok(())
 }

@@ -17,6 +17,7 @@ use super::{Answer, Flash, Frame, Member, Tab, filters, fragment, page, page_wit
 use crate::credits::hours;
 use crate::credits::ledger::{self, MOST_LOOKED, Page};
 use crate::credits::{self, Balance, Entry, EntryKind};
+use crate::db;
 use crate::error::{Error, FieldError, Result};
 use crate::profile::Profile;
 use asked::{Asked, CUSTOM, PERIODS};
@@ -80,16 +81,19 @@ impl Index {
             Err(other) => return Err(other),
         };
         let with_top = with_top || !errors.is_empty();
+        // Under one snapshot: the figures and the newest entry are of the same moment.
         let read = move |conn: &mut _| {
-            let page = match filter {
-                Some((filter, cursor)) => ledger::page(conn, organization, &filter, cursor, PAGE)?,
-                None => Page { entries: Vec::new(), newer: None, older: None, is_cut: false },
-            };
-            let top = match with_top {
-                true => Some((credits::balance_and_threshold(conn, organization)?, hours::course(conn, now, organization)?)),
-                false => None,
-            };
-            Ok((page, top))
+            db::snapshot(conn, |conn| {
+                let page = match filter {
+                    Some((filter, cursor)) => ledger::page(conn, organization, &filter, cursor, PAGE)?,
+                    None => Page { entries: Vec::new(), newer: None, older: None, is_cut: false },
+                };
+                let top = match with_top {
+                    true => Some((credits::balance_and_threshold(conn, organization)?, hours::course(conn, now, organization)?)),
+                    false => None,
+                };
+                Ok((page, top))
+            })
         };
         let (page, top) = member.site.db.run(read).await?;
         let top = top.map(|((balance, threshold), course)| {

@@ -1,12 +1,13 @@
 //! The query of the tab: filters, period and place live in the URL, so that a view can be kept and sent.
 
-use serde::Deserialize;
+use actix_web::HttpRequest;
+use actix_web::web::Query;
 use time::format_description::BorrowedFormatItem;
 use time::macros::format_description;
 use time::{Date, Duration, OffsetDateTime};
 use url::form_urlencoded::Serializer;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, FieldError, Result};
 use crate::ids::{KeyId, RequestId};
 use crate::profile::Profile;
 use crate::usage::{self, Address, By, Cursor, Filter, Period, Span, Status};
@@ -17,10 +18,13 @@ const DAY: &[BorrowedFormatItem<'static>] = format_description!("[year]-[month]-
 const PERIOD: &str = "7d";
 /// Days of the longest period.
 const LONGEST: i64 = 800;
+/// Years that a period may be of: times far from here can't be reckoned with.
+const YEARS: std::ops::RangeInclusive<i32> = 1970..=9000;
+/// Characters of the longest path, as its field has it.
+const PATH: usize = 200;
 
 /// The query of the page.
-#[derive(Deserialize, Clone, Default)]
-#[serde(default)]
+#[derive(Clone, Default)]
 pub struct Asked {
     pub period: String,
     /// First and last day of a custom period.
@@ -42,19 +46,62 @@ pub struct Asked {
 }
 
 impl Asked {
-    /// What to look for at `now`, and in which span.
+    /// Of a request; of a name that comes twice, the last.
+    pub fn of(request: &HttpRequest) -> Self {
+        let pairs = Query::<Vec<(String, String)>>::from_query(request.query_string()).map(Query::into_inner).unwrap_or_default();
+        let mut asked = Self::default();
+        for (name, value) in pairs {
+            // No text of the database holds one.
+            let value = value.replace('\0', "");
+            match name.as_str() {
+                "period" => asked.period = value,
+                "from" => asked.from = value,
+                "to" => asked.to = value,
+                "key" => asked.key = value,
+                "status" => asked.status = value,
+                "path" => asked.path = value,
+                "environment" => asked.environment = value,
+                "by" => asked.by = value,
+                "before" => asked.before = Some(value),
+                "after" => asked.after = Some(value),
+                "open" => asked.open = Some(value),
+                "row" => asked.row = Some(value),
+                "top" => asked.top = Some(value),
+                _ => {}
+            }
+        }
+        asked
+    }
+
+    /// What to look for at `now`, and in which span. Whatever is wrong is told at once.
     pub fn filter(&self, profile: &Profile, now: OffsetDateTime) -> Result<(Filter, Span)> {
+        let mut wrong = Vec::new();
+        let mut note = |field: &'static str, message: String| wrong.push(FieldError { field: field.into(), message });
         let given = |text: &str| (!text.trim().is_empty()).then(|| text.trim().to_owned());
-        let key = given(&self.key).map(|text| KeyId::parse(&text).ok_or(Error::NotFound)).transpose()?;
-        let unknown = |text: String| Error::field("status", format!("{text:?} is no status. Ask for 429, or for a class as 4xx."));
-        let status = given(&self.status).map(|text| Status::parse(&text).ok_or_else(|| unknown(text))).transpose()?;
+        let key = given(&self.key).map(|text| KeyId::parse(&text).filter(|key| !key.0.is_nil()).ok_or(Error::NotFound)).transpose()?;
+        let status = given(&self.status).and_then(|text| {
+            let status = Status::parse(&text);
+            if status.is_none() {
+                note("status", format!("{text:?} is no status. Ask for 429, or for a class as 4xx."));
+            }
+            status
+        });
         let environment = given(&self.environment);
         if let Some(environment) = environment.as_ref().filter(|environment| !profile.has_environment(environment)) {
-            return Err(Error::field("environment", format!("There is no environment {environment:?}.")));
+            note("environment", format!("There is no environment {environment:?}."));
         }
-        let span = self.chosen(now)?.span(now);
-        let address = Address::parse(profile, &self.path);
-        Ok((Filter { key, status, environment, address, from: Some(span.from), to: Some(span.to) }, span))
+        if self.path.chars().count() > PATH {
+            note("path", format!("A path has at most {PATH} characters."));
+        }
+        let period = self.chosen(now).map_err(|(field, message)| note(field, message));
+        match period {
+            Ok(period) if wrong.is_empty() => {
+                let span = period.span(now);
+                let address = Address::parse(profile, &self.path);
+                Ok((Filter { key, status, environment, address, from: Some(span.from), to: Some(span.to) }, span))
+            }
+            _ => Err(Error::Invalid(wrong)),
+        }
     }
 
     /// Name of the period in the URL.
@@ -66,27 +113,32 @@ impl Asked {
         self.period == "custom"
     }
 
-    /// First and last day of the period, as a date field has them.
-    pub fn days(&self, span: &Span) -> (String, String) {
+    /// What the fields of a custom period say: what was typed, else its ends.
+    pub fn days(&self, now: &OffsetDateTime) -> [(&'static str, &'static str, String); 2] {
+        let ends = self.chosen(*now).map(|period| period.span(*now));
         let day = |at: OffsetDateTime| usage::day(at).format(DAY).unwrap_or_default();
-        (day(span.from), day(span.to - Duration::MILLISECOND))
+        let ends = ends.map_or_else(|_| (String::new(), String::new()), |span| (day(span.from), day(span.to - Duration::MILLISECOND)));
+        let typed = |typed: &String, end: String| if typed.is_empty() { end } else { typed.clone() };
+        [("from", "From", typed(&self.from, ends.0)), ("to", "To", typed(&self.to, ends.1))]
     }
 
-    fn chosen(&self, now: OffsetDateTime) -> Result<Period> {
+    fn chosen(&self, now: OffsetDateTime) -> Result<Period, (&'static str, String)> {
         if !self.is_custom() {
             let named = Period::NAMED.iter().find(|(name, _)| *name == self.period());
-            return named.map(|(_, period)| *period).ok_or_else(|| Error::field("period", "Ask for 24h, 7d, 30d, 90d or custom."));
+            return named.map(|(_, period)| *period).ok_or_else(|| ("period", "Ask for 24h, 7d, 30d, 90d or custom.".into()));
         }
-        let today = usage::day(now);
-        let read = |field: &'static str, text: &str, otherwise: Date| match text {
+        let read = |field: &'static str, text: &str, otherwise: Date| match text.trim() {
             "" => Ok(otherwise),
-            text => Date::parse(text, DAY).map_err(|_| Error::field(field, format!("{text:?} is no day as 2026-11-20."))),
+            text => Date::parse(text, DAY)
+                .ok()
+                .filter(|date| YEARS.contains(&date.year()))
+                .ok_or_else(|| (field, format!("{text:?} is not a day. Write it like 2026-11-20."))),
         };
-        let last = read("to", &self.to, today)?;
+        let last = read("to", &self.to, usage::day(now))?;
         let first = read("from", &self.from, last.saturating_sub(Duration::days(6)))?;
         match (last - first).whole_days() {
-            ..0 => Err(Error::field("to", format!("{last} is before {first}."))),
-            LONGEST.. => Err(Error::field("from", format!("A period has at most {LONGEST} days."))),
+            ..0 => Err(("to", format!("{last} is before {first}. Choose a last day that is not before the first."))),
+            LONGEST.. => Err(("from", format!("A period has at most {LONGEST} days."))),
             _ => Ok(Period::Custom(first, last)),
         }
     }

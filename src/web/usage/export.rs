@@ -1,7 +1,6 @@
 //! The request history as a file.
 
 use actix_web::HttpRequest;
-use actix_web::web::Query;
 
 use super::asked::Asked;
 use super::rows::Prefixes;
@@ -33,7 +32,8 @@ const NAMES: [&str; 17] = [
 ];
 
 /// `GET …/usage/requests.csv`: what the page lists, all of it, newest first. Its end is where it was asked for: what comes meanwhile is left out.
-pub async fn export(member: Member, request: HttpRequest, asked: Query<Asked>) -> Answer {
+pub async fn export(member: Member, request: HttpRequest) -> Answer {
+    let asked = Asked::of(&request);
     let (site, organization, now) = (member.site.clone(), member.organization.id, member.frame.now);
     let (mut filter, _) = asked.filter(&site.profile, now)?;
     filter.to = Some(filter.to.map_or(now, |to| to.min(now)));

@@ -2,15 +2,15 @@
 //!
 //! Any instance may have answered them, so each second the history is asked for the newest that the reader has not been sent. A request
 //! is in it when it is answered and has its place by when it arrived: what arrived in the last minute is looked at each time. A
-//! stream ends by itself after a while, so that a reader whose session ended does not go on reading; browsers come back.
+//! stream ends by itself after half a minute, and the browser comes back with its session: who signed out or was removed reads no longer.
 
-use std::collections::HashSet;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::collections::{BTreeMap, HashSet};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration as StdDuration;
 
 use actix_web::http::header::{ACCEPT, CONTENT_ENCODING, CONTENT_TYPE};
 use actix_web::rt::time::sleep;
-use actix_web::web::{Bytes, Query};
+use actix_web::web::Bytes;
 use actix_web::{HttpRequest, HttpResponse};
 use askama::Template;
 use futures_util::stream::unfold;
@@ -20,38 +20,48 @@ use super::asked::Asked;
 use super::rows::{Row, RowItem};
 use crate::clock;
 use crate::error::{Error, Result};
-use crate::ids::{RequestId, uuid_time};
+use crate::ids::{RequestId, UserId, uuid_time};
 use crate::usage::{self, Filter};
 use crate::web::{Answer, Member, see_other};
 
 /// Between two looks.
 const EACH: StdDuration = StdDuration::from_secs(1);
-/// Looks of one stream: five minutes.
-const LOOKS: u32 = 300;
+/// Looks of one stream: half a minute.
+const LOOKS: u32 = 30;
 /// A quiet stream says something as often as this, by which a reader that is gone is noticed.
-const HEARTBEAT: u32 = 15;
+const HEARTBEAT: u32 = 5;
 /// How late a request may be answered and still come live.
 const LATE: Duration = Duration::MINUTE;
 /// Most rows at once; a reader who misses more reads the page anew.
 const MOST: usize = 50;
-/// Most streams of an instance.
-const STREAMS: usize = 200;
+/// Most streams of an instance, and of one person.
+const STREAMS: (usize, usize) = (500, 10);
 
-static OPEN: AtomicUsize = AtomicUsize::new(0);
+static OPEN: Mutex<BTreeMap<UserId, usize>> = Mutex::new(BTreeMap::new());
 
 /// One of the streams that are open.
-struct Place;
+struct Place(UserId);
 
 impl Place {
-    fn take() -> Result<Self> {
-        let place = Self;
-        if OPEN.fetch_add(1, Ordering::Relaxed) < STREAMS { Ok(place) } else { Err(Error::Limited { retry_after_s: 60 }) }
+    fn take(user: UserId) -> Result<Self> {
+        // Numbers can't be left half-changed.
+        let mut open = OPEN.lock().unwrap_or_else(PoisonError::into_inner);
+        let (all, own) = (open.values().sum::<usize>(), open.get(&user).copied().unwrap_or(0));
+        if all >= STREAMS.0 || own >= STREAMS.1 {
+            return Err(Error::Limited { retry_after_s: 30 });
+        }
+        open.insert(user, own + 1);
+        Ok(Self(user))
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        OPEN.fetch_sub(1, Ordering::Relaxed);
+        let mut open = OPEN.lock().unwrap_or_else(PoisonError::into_inner);
+        match open.get_mut(&self.0) {
+            Some(own) if *own > 1 => *own -= 1,
+            _ => _ = open.remove(&self.0),
+        }
     }
 }
 
@@ -68,8 +78,8 @@ struct Follower {
 }
 
 /// `GET …/usage/live`. With `top`, the newest row of the page; a reader that comes back says with `Last-Event-ID` how far it came.
-pub async fn live(member: Member, request: HttpRequest, asked: Query<Asked>) -> Answer {
-    let asked = asked.into_inner();
+pub async fn live(member: Member, request: HttpRequest) -> Answer {
+    let asked = Asked::of(&request);
     let accepts = request.headers().get(ACCEPT).is_some_and(|value| value.as_bytes().starts_with(b"text/event-stream"));
     if !accepts {
         return Ok(see_other(&asked.link(&member.frame)));
@@ -79,7 +89,7 @@ pub async fn live(member: Member, request: HttpRequest, asked: Query<Asked>) -> 
     let top = came.and_then(RequestId::parse);
     // Links of the rows are those of the page.
     let asked = Asked { top: None, open: None, row: None, ..asked };
-    let place = Place::take()?;
+    let place = Place::take(member.actor.user_id().ok_or(Error::Unauthenticated)?)?;
     let follower = Follower { member, asked, filter: Filter { to: None, ..filter }, top, seen: HashSet::new(), looks: 0, _place: place };
     let events = unfold(follower, |mut follower| async move {
         let event = follower.next().await?;
@@ -105,7 +115,7 @@ impl Follower {
             self.looks += 1;
             match self.look().await {
                 Ok(Some(event)) => return Some(event),
-                Ok(None) if self.looks == 1 => return Some("retry: 2000\n\n".into()),
+                Ok(None) if self.looks == 1 => return Some("retry: 500\n\n".into()),
                 Ok(None) if self.looks.is_multiple_of(HEARTBEAT) => return Some(":\n\n".into()),
                 Ok(None) => {}
                 // The browser comes back, and is told more.
@@ -120,7 +130,8 @@ impl Follower {
     /// What is new, if anything is.
     async fn look(&mut self) -> Result<Option<String>> {
         let late = clock::now() - LATE;
-        // The first time all that the page does not have, however long the reader was away.
+        // The first time all that the page can't have, however long the reader was away, and what it may not have: a page knows by
+        // their ids which rows it has.
         let since = if self.looks == 1 { self.top.and_then(|top| uuid_time(top.0)).map_or(late, |at| at.min(late)) } else { late };
         let filter = Filter { from: Some(self.filter.from.map_or(since, |from| from.max(since))), ..self.filter.clone() };
         let (organization, profile) = (self.member.organization.id, self.member.site.profile.clone());
@@ -128,17 +139,16 @@ impl Follower {
             Ok((usage::history(conn, organization, &profile, &filter, None, MOST)?, usage::key_prefixes(conn, organization)?))
         };
         let (page, prefixes) = self.member.site.db.run(read).await?;
-        let is_first = self.looks == 1;
         let top = self.top;
-        let is_new = |id: RequestId| if is_first { top.is_none_or(|top| id > top) } else { true };
         let all: Vec<RequestId> = page.requests.iter().map(|request| request.id).collect();
-        let new: Vec<_> = page.requests.into_iter().filter(|request| is_new(request.id) && !self.seen.contains(&request.id)).collect();
+        let has = |id: &RequestId| self.seen.contains(id) || self.looks == 1 && Some(*id) == top;
+        let new: Vec<_> = page.requests.into_iter().filter(|request| !has(&request.id)).collect();
         self.seen.retain(|id| uuid_time(id.0).is_some_and(|at| at > late));
         self.seen.extend(&all);
         let Some(newest) = new.first().map(|request| request.id) else { return Ok(None) };
         self.top = self.top.max(Some(newest));
-        // All are new and there may be more: between them and the reader's own rows some would be missing.
-        if new.len() == MOST && page.older && top.is_some() {
+        // There are more than these that the reader does not have: between them and its own rows some would be missing.
+        if page.older && new.len() == MOST && all.last().is_some_and(|last| top.is_some_and(|top| *last > top)) {
             return Ok(Some(format!("id: {newest}\nevent: missed\ndata:\n\n")));
         }
         let mut event = format!("id: {newest}\nevent: rows\n");

@@ -10,15 +10,17 @@ mod why;
 use std::sync::Arc;
 
 use actix_web::HttpRequest;
-use actix_web::web::Query;
+use actix_web::http::StatusCode;
 use askama::Template;
+use time::OffsetDateTime;
 
-use super::{Answer, Frame, Member, Tab, filters, fragment, page, wants_fragment};
-use crate::error::{Error, Result};
+use super::{Answer, Frame, Member, Tab, filters, fragment, page, page_with_status, wants_fragment};
+use crate::db;
+use crate::error::{Error, FieldError, Result};
 use crate::ids::{KeyId, RequestId};
 use crate::keys::{self, Key};
 use crate::profile::Profile;
-use crate::usage::{self, Address, LOOK, Page, Span};
+use crate::usage::{self, Address, Cursor, Filter, LOOK, Page, Span};
 use asked::Asked;
 use consumption::{Charts, KeyLabel, Section};
 pub use export::export;
@@ -28,6 +30,8 @@ use why::Why;
 
 /// Requests on a page.
 const PAGE: usize = 50;
+/// Keys in the list to choose from.
+const CHOICES: usize = 100;
 
 /// The request history, on the page or by itself.
 struct History {
@@ -70,14 +74,21 @@ impl Pages {
 struct Index {
     frame: Frame,
     asked: Asked,
-    span: Span,
     keys: Vec<Key>,
+    /// None where the filters make no sense.
+    shown: Option<Shown>,
+    example: String,
+    profile: Arc<Profile>,
+    /// What was wrong with the filters.
+    errors: Vec<FieldError>,
+}
+
+/// What the filters let through.
+struct Shown {
     charts: Charts,
     /// Routes that the charts are of where they can't be of the path that was asked for.
     of_routes: Option<Vec<String>>,
     history: History,
-    example: String,
-    profile: Arc<Profile>,
 }
 
 impl Index {
@@ -97,6 +108,10 @@ impl Index {
         self.frame.path("usage") + &self.asked.query_with(period)
     }
 
+    fn error(&self, field: &str) -> bool {
+        self.errors.iter().any(|error| error.field == field)
+    }
+
     fn environments(&self) -> Vec<&str> {
         self.profile.keys.environments.iter().map(|environment| environment.name.as_str()).collect()
     }
@@ -111,10 +126,15 @@ impl Index {
 }
 
 /// `GET …/usage`.
-pub async fn index(member: Member, request: HttpRequest, asked: Query<Asked>) -> Answer {
-    let asked = asked.into_inner();
+pub async fn index(member: Member, request: HttpRequest) -> Answer {
+    let asked = Asked::of(&request);
+    let filter = match asked.filter(&member.site.profile, member.frame.now) {
+        Ok(filter) => filter,
+        Err(Error::Invalid(errors)) => return page_with_status(StatusCode::UNPROCESSABLE_ENTITY, &senseless(member, asked, errors).await?),
+        Err(other) => return Err(other.into()),
+    };
     if !wants_fragment(&request) {
-        return page(&screen(member, asked).await?);
+        return page(&screen(member, asked, filter).await?);
     }
     if let Some(id) = asked.open.as_ref().or(asked.row.as_ref()) {
         let row = RowItem::read(&member, RequestId::parse(id).ok_or(Error::NotFound)?, asked.open.is_some()).await?;
@@ -123,7 +143,7 @@ pub async fn index(member: Member, request: HttpRequest, asked: Query<Asked>) ->
     let target = request.headers().get("HX-Target").map_or(&b""[..], |target| target.as_bytes());
     if target.ends_with(b"#history") {
         let (organization, profile) = (member.organization.id, member.site.profile.clone());
-        let ((filter, span), cursor) = (asked.filter(&profile, member.frame.now)?, asked.cursor()?);
+        let ((filter, span), cursor) = (filter, asked.cursor()?);
         let read = move |conn: &mut _| {
             let page = usage::history(conn, organization, &profile, &filter, cursor, PAGE)?;
             Ok((page, usage::key_prefixes(conn, organization)?))
@@ -133,33 +153,58 @@ pub async fn index(member: Member, request: HttpRequest, asked: Query<Asked>) ->
         let example = super::keys::first_request(&member.site);
         return fragment(&Pages { frame: member.frame, asked, history, example });
     }
-    let screen = screen(member, asked).await?;
-    if target.ends_with(b"#consumption") { fragment(&Section { charts: screen.charts }) } else { fragment(&screen.as_usage()) }
+    let screen = screen(member, asked, filter).await?;
+    match screen.shown {
+        Some(Shown { charts, .. }) if target.ends_with(b"#consumption") => fragment(&Section { charts }),
+        _ => fragment(&screen.as_usage()),
+    }
 }
 
-async fn screen(member: Member, asked: Asked) -> Result<Index> {
+/// The page for filters that make no sense: they stand as they were typed, with what is wrong.
+async fn senseless(member: Member, asked: Asked, errors: Vec<FieldError>) -> Result<Index> {
+    let organization = member.organization.id;
+    let keys = member.site.db.run(move |conn| keys::all(conn, organization)).await?;
+    let (example, profile) = (super::keys::first_request(&member.site), member.site.profile.clone());
+    Ok(Index { keys: choices(keys, &asked, member.frame.now), frame: member.frame, asked, shown: None, example, profile, errors })
+}
+
+/// Keys to choose from: those of use, the newest first, then ended ones, and always the one that is chosen. All others are found by their
+/// requests.
+fn choices(mut keys: Vec<Key>, asked: &Asked, now: OffsetDateTime) -> Vec<Key> {
+    keys.sort_by_key(|key| (key.id.to_string() != asked.key, key.status(now).is_ended()));
+    keys.truncate(CHOICES);
+    keys
+}
+
+async fn screen(member: Member, asked: Asked, (filter, span): (Filter, Span)) -> Result<Index> {
     let (organization, now, profile) = (member.organization.id, member.frame.now, member.site.profile.clone());
-    let ((filter, span), cursor, by) = (asked.filter(&profile, now)?, asked.cursor()?, asked.by());
+    let (cursor, by) = (asked.cursor()?, asked.by());
+    let mut asked = asked;
+    let open = asked.open.as_deref().and_then(RequestId::parse);
     let of_routes = match &filter.address {
         Some(Address::Path(path)) => Some(Address::routes_of(&profile, path)),
         _ => None,
     };
     // Under one snapshot: the charts and the list are of the same moment.
     let read = move |conn: &mut _| {
-        usage::snapshot(conn, |conn| {
-            let page = usage::history(conn, organization, &profile, &filter, cursor, PAGE)?;
+        db::snapshot(conn, |conn| {
+            let (page, cursor) = usage::history_with(conn, organization, &profile, &filter, (cursor, open), PAGE)?;
             let told = usage::consumption(conn, organization, &profile, &filter, span, by)?;
-            Ok((page, told, usage::key_prefixes(conn, organization)?, keys::all(conn, organization)?))
+            Ok((page, cursor, told, usage::key_prefixes(conn, organization)?, keys::all(conn, organization)?))
         })
     };
-    let (page, told, prefixes, keys) = member.site.db.run(read).await?;
+    let (page, cursor, told, prefixes, keys) = member.site.db.run(read).await?;
+    if let Some(Cursor::Before(id)) = cursor {
+        asked.before = Some(id.to_string());
+    }
     let profile = member.site.profile.clone();
     let label = |key: KeyId| label(&keys, &profile, key);
     let charts = Charts::of(&told, now, by, Asked { by: String::new(), ..asked.clone() }.link(&member.frame), label);
     let is_consumed = told.total.requests() > 0;
     let history = History { is_consumed, ..history(&member, &asked, span, page, &prefixes).await? };
     let example = super::keys::first_request(&member.site);
-    Ok(Index { frame: member.frame, asked, span, keys, charts, of_routes, history, example, profile })
+    let (shown, keys) = (Some(Shown { charts, of_routes, history }), choices(keys, &asked, now));
+    Ok(Index { frame: member.frame, asked, keys, shown, example, profile, errors: Vec::new() })
 }
 
 async fn history(member: &Member, asked: &Asked, span: Span, page: Page, prefixes: &Prefixes) -> Result<History> {

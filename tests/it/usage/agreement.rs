@@ -49,7 +49,7 @@ impl World {
 
     fn consumption(&mut self, filter: &Filter, span: Span, by: By) -> Consumption {
         let organization = self.organization();
-        usage::snapshot(&mut self.conn, |conn| usage::consumption(conn, organization, &self.profile, filter, span, by))
+        latchkey::db::snapshot(&mut self.conn, |conn| usage::consumption(conn, organization, &self.profile, filter, span, by))
             .expect("consumption")
     }
 
@@ -232,7 +232,7 @@ fn nothing_is_counted_twice_or_not_at_all_while_it_is_folded() {
         }
         // Under one snapshot the charts and a plain SELECT are equal at any moment.
         while hands.iter().any(|hand| !hand.is_finished()) {
-            let (told, counted) = usage::snapshot(&mut world.conn, |conn| {
+            let (told, counted) = latchkey::db::snapshot(&mut world.conn, |conn| {
                 let told = usage::consumption(conn, organization, &world.profile, &Filter::default(), span, By::Key)?;
                 let counted: i64 = latchkey::schema::requests::table
                     .filter(latchkey::schema::requests::organization_id.eq(organization))

@@ -21,9 +21,11 @@ fn what_is_past_its_time_goes_by_days_and_the_charts_keep_it() {
     rollups::fold(&mut world.conn).expect("folded");
     let (organization, span) = (world.organization(), Period::Days(30).span(now));
     let told = |world: &mut World| {
-        usage::snapshot(&mut world.conn, |conn| usage::consumption(conn, organization, &world.profile, &Filter::default(), span, By::Route))
-            .expect("consumption")
-            .total
+        latchkey::db::snapshot(&mut world.conn, |conn| {
+            usage::consumption(conn, organization, &world.profile, &Filter::default(), span, By::Route)
+        })
+        .expect("consumption")
+        .total
     };
     let before = told(&mut world);
     let keep = (now - Duration::days(5)).date();

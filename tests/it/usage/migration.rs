@@ -65,7 +65,8 @@ fn rows_go_to_their_days_and_are_counted() {
     assert_eq!(listed, expected);
     for folded in [false, true] {
         let span = Period::Days(7).span(midnight + Duration::hours(12));
-        let told = usage::snapshot(&mut conn, |conn| usage::consumption(conn, organization, &profile, &Filter::default(), span, By::Route));
+        let told =
+            latchkey::db::snapshot(&mut conn, |conn| usage::consumption(conn, organization, &profile, &Filter::default(), span, By::Route));
         let told = told.unwrap();
         let total = told.total;
         assert_eq!((total.accepted, total.refused, total.rate_limited, total.failed), (2, 3, 1, 0), "folded: {folded}");

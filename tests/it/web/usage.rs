@@ -64,8 +64,38 @@ async fn nonsense_and_other_tenants_are_refused() {
     app.partner(make.a_key()).get("/key").send().await;
     let stranger = app.make().org().admin();
     let (browser, other) = (app.browser(make.an_admin()).await, app.browser(stranger.an_admin()).await);
-    for (query, status) in [("status=abc", 422), ("status=0xx", 422), ("key=nonsense", 404), ("before=-1", 404), ("after=%00", 404)] {
+    for (query, status) in [
+        ("key=nonsense", 404),
+        ("key=key_0000000000000000000000", 404),
+        ("before=-1", 404),
+        ("after=%00", 404),
+        ("path=%00", 200),
+        ("path=/bogus%00", 200),
+        ("status=4xx&status=429", 200),
+        ("period=custom&from=8999-12-31&to=9000-12-30", 200),
+    ] {
         assert_eq!(browser.get(&path(&make, &format!("usage?{query}"))).send().await.status, status, "{query}");
+    }
+    // What was typed stays, with what is wrong with it; the file and the stream refuse the same.
+    let long = "x".repeat(201);
+    for (query, words) in [
+        ("status=abc", "&#34;abc&#34; is no status"),
+        ("status=0xx", "is no status"),
+        ("period=1y", "Ask for 24h, 7d, 30d, 90d or custom."),
+        ("environment=moon", "There is no environment"),
+        (&format!("path=/{long}"), "A path has at most 200 characters."),
+        ("period=custom&from=2026-11-20&to=2026-11-19", "2026-11-19 is before 2026-11-20"),
+        ("period=custom&from=2020-01-01&to=2026-11-19", "A period has at most 800 days."),
+        ("period=custom&from=9999-12-31&to=9999-12-31", "is not a day"),
+        ("period=custom&from=-4800-01-01", "is not a day"),
+        ("period=custom&to=nonsense", "&#34;nonsense&#34; is not a day"),
+    ] {
+        let answer = browser.get(&path(&make, &format!("usage?{query}"))).send().await;
+        assert_eq!(answer.status, 422, "{query}");
+        let page = main_of(&answer);
+        assert!(page.contains(words) && page.contains("id=\"f-status\""), "{query}: {page}");
+        assert!(query.starts_with("period=1y") || page.contains("aria-invalid=\"true\""), "{query}");
+        assert_eq!(browser.get(&path(&make, &format!("usage/requests.csv?{query}"))).send().await.status, 422, "{query}");
     }
     let page = browser.get(&path(&make, "usage")).send().await;
     let id = page.text().split("data-request-id=\"").nth(1).unwrap().split('"').next().unwrap().to_owned();
@@ -73,6 +103,24 @@ async fn nonsense_and_other_tenants_are_refused() {
     assert_eq!(other.get(&path(&make, "usage")).send().await.status, 404);
     let theirs = other.get(&path(&stranger, &format!("usage?key={}", make.a_key().id))).send().await;
     assert!(!theirs.text().contains("data-request-id="));
+}
+
+#[actix_web::test]
+async fn a_row_that_has_left_the_first_page_is_opened_where_it_is() {
+    let app = App::start();
+    let make = app.make().org().requests_per_minute(1_000).admin().key();
+    let browser = app.browser(make.an_admin()).await;
+    let partner = app.partner(make.a_key());
+    let first = partner.get("/key").send().await.header("x-request-id").to_owned();
+    for _ in 0..55 {
+        partner.get("/key").send().await;
+    }
+    let page = browser.get(&path(&make, &format!("usage?open={first}"))).send().await;
+    assert!(page.text().contains(&format!("id=\"r-{first}\"")) && page.text().contains("All eight checks passed."));
+    assert!(page.text().contains("rel=\"prev\""), "newer ones are a click away");
+    // One that the filter does not let through is none.
+    let other = browser.get(&path(&make, &format!("usage?status=4xx&open={first}"))).send().await;
+    assert_eq!((other.status, other.text().contains("All eight checks")), (200, false));
 }
 
 #[actix_web::test]
