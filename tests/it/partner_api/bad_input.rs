@@ -210,7 +210,7 @@ async fn what_is_right_is_kept_as_sent() {
 async fn queries_that_make_no_sense_name_their_field() {
     let ground = Ground::new();
     for (path, names) in [
-        ("/usage", ["limit", "cursor", "status", "from", "to"].as_slice()),
+        ("/usage", ["limit", "cursor", "status", "from", "to", "key", "environment"].as_slice()),
         ("/credits/entries", &["limit", "cursor", "kind", "from", "to"]),
     ] {
         let most = "9".repeat(40);
@@ -252,6 +252,10 @@ async fn queries_that_make_no_sense_name_their_field() {
         "status=5xx",
         "limit=",
         "unknown=1",
+        "path=%00",
+        "path=/bogus%00",
+        "path=/",
+        "key=key_0000000000000000000000",
     ] {
         for path in ["/usage", "/credits/entries"] {
             let answer = ground.partner.get(&format!("{path}?{query}")).send().await;
