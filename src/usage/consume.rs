@@ -8,7 +8,7 @@ use diesel::prelude::*;
 use diesel::sql_types as sql;
 use time::{Duration, OffsetDateTime};
 
-use super::histogram::Tally;
+use super::histogram::{Total, each};
 use super::{Address, Bin, Consumption, Counts, Filter, Share, Span};
 use crate::error::Result;
 use crate::ids::{KeyId, OrgId};
@@ -91,10 +91,6 @@ struct Pending {
 /// A row of a rollup.
 #[derive(QueryableByName)]
 struct Row {
-    #[diesel(sql_type = sql::Uuid)]
-    key_id: KeyId,
-    #[diesel(sql_type = sql::Text)]
-    route: String,
     #[diesel(sql_type = sql::Timestamptz)]
     starts_at: OffsetDateTime,
     #[diesel(sql_type = sql::Int2)]
@@ -134,10 +130,25 @@ impl Counts {
     }
 }
 
+/// Rows of a rollup that are of one key, one route and one status.
+#[derive(QueryableByName)]
+struct Grouped {
+    #[diesel(sql_type = sql::Uuid)]
+    key_id: KeyId,
+    #[diesel(sql_type = sql::Text)]
+    route: String,
+    #[diesel(sql_type = sql::Int2)]
+    status: i16,
+    #[diesel(sql_type = sql::Int8)]
+    requests: i64,
+    #[diesel(sql_type = sql::Array<sql::Binary>)]
+    durations: Vec<Vec<u8>>,
+}
+
 #[derive(Default)]
 struct Sums {
     counts: Counts,
-    durations: Tally,
+    durations: Total,
 }
 
 impl Sums {
@@ -177,13 +188,16 @@ impl Asked<'_> {
     }
 
     /// Rows of a rollup. `keys` and `routes` are lists of SQL: each of their members is one range of the index.
-    fn rows(&self, conn: &mut PgConnection, is_hourly: bool, keys: &str, routes: &str) -> Result<Vec<Row>> {
+    fn rows<T>(&self, conn: &mut PgConnection, what: &str, is_hourly: bool, keys: &str, routes: &str, group: &str) -> Result<Vec<T>>
+    where
+        T: QueryableByName<diesel::pg::Pg> + 'static,
+    {
         let table = if is_hourly { "usage_hours" } else { "usage_days" };
         let (least_status, most_status) = self.filter.statuses();
         Ok(diesel::sql_query(format!(
-            "SELECT key_id, route, starts_at, status, requests, durations, hours FROM {table}
+            "SELECT {what} FROM {table}
              WHERE organization_id = $1 AND key_id = ANY ({keys}) AND route = ANY ({routes}) AND starts_at >= $4 AND starts_at < $5
-                 AND ($6 IS NULL OR environment = $6) AND status BETWEEN $7 AND $8"
+                 AND ($6 IS NULL OR environment = $6) AND status BETWEEN $7 AND $8 {group}"
         ))
         .bind::<sql::Uuid, _>(self.organization)
         .bind::<sql::Nullable<sql::Uuid>, _>(self.filter.key)
@@ -198,7 +212,8 @@ impl Asked<'_> {
 
     fn bins(&self, conn: &mut PgConnection, pending: &[Pending]) -> Result<Consumption> {
         let Span { from, to, bin } = self.span;
-        let rows = self.rows(conn, bin < Duration::DAY, ONE_KEY, ONE_ROUTE)?;
+        let rows: Vec<Row> =
+            self.rows(conn, "starts_at, status, requests, durations, hours", bin < Duration::DAY, ONE_KEY, ONE_ROUTE, "")?;
         let (length, step) = ((to - from).whole_seconds(), bin.whole_seconds().max(1));
         let count = usize::try_from((length + step - 1) / step).unwrap_or(0);
         let mut bins: Vec<Sums> = std::iter::repeat_with(Sums::default).take(count).collect();
@@ -208,9 +223,7 @@ impl Asked<'_> {
             if let Some(bin) = bins.get_mut(place(row.starts_at)) {
                 bin.add(&row);
             }
-            let mut tally = Tally::default();
-            tally.add_bytes(&row.hours);
-            tally.iter().for_each(|(hour, requests)| add_hour(&mut hours, row.starts_at, hour, requests));
+            each(&row.hours, |hour, requests| add_hour(&mut hours, row.starts_at, hour, requests));
         }
         for row in pending {
             if let Some(bin) = bins.get_mut(place(row.hour)) {
@@ -223,7 +236,7 @@ impl Asked<'_> {
             total.counts.refused += bin.counts.refused;
             total.counts.rate_limited += bin.counts.rate_limited;
             total.counts.failed += bin.counts.failed;
-            bin.durations.iter().for_each(|(bucket, requests)| total.durations.add(bucket, requests));
+            total.durations.add_all(&bin.durations);
         }
         let bins = (0..).zip(bins).map(|(place, sums): (u32, Sums)| Bin {
             starts_at: from + bin * place,
@@ -244,13 +257,19 @@ impl Asked<'_> {
     }
 
     fn by_route(&self, conn: &mut PgConnection, pending: &[Pending]) -> Result<Vec<Share<String>>> {
-        let rows = self.rows(conn, self.is_by_hour(), ONE_KEY, EACH_ROUTE)?;
+        let rows = self.grouped(conn, ONE_KEY, EACH_ROUTE)?;
         Ok(shares(rows, pending, |row| row.route.clone(), |row| row.route.clone()))
     }
 
     fn by_key(&self, conn: &mut PgConnection, pending: &[Pending]) -> Result<Vec<Share<KeyId>>> {
-        let rows = self.rows(conn, self.is_by_hour(), EACH_KEY, ONE_ROUTE)?;
+        let rows = self.grouped(conn, EACH_KEY, ONE_ROUTE)?;
         Ok(shares(rows, pending, |row| row.key_id, |row| row.key_id))
+    }
+
+    /// Of the whole span: thousands of rows in a busy one, which the database brings together.
+    fn grouped(&self, conn: &mut PgConnection, keys: &str, routes: &str) -> Result<Vec<Grouped>> {
+        let what = "key_id, route, status, sum(requests)::int8 AS requests, array_agg(durations) AS durations";
+        self.rows(conn, what, self.is_by_hour(), keys, routes, "GROUP BY key_id, route, status")
     }
 
     /// Whether the span begins or ends within a day.
@@ -268,11 +287,13 @@ fn add_hour(hours: &mut [[i64; 24]; 7], at: OffsetDateTime, hour: i16, requests:
 }
 
 fn shares<T: Eq + Hash + Ord>(
-    rows: Vec<Row>, pending: &[Pending], of_row: impl Fn(&Row) -> T, of_pending: impl Fn(&Pending) -> T,
+    rows: Vec<Grouped>, pending: &[Pending], of_row: impl Fn(&Grouped) -> T, of_pending: impl Fn(&Pending) -> T,
 ) -> Vec<Share<T>> {
     let mut sums: HashMap<T, Sums> = HashMap::new();
     for row in rows {
-        sums.entry(of_row(&row)).or_default().add(&row);
+        let sums = sums.entry(of_row(&row)).or_default();
+        sums.counts.add(row.status, row.requests);
+        row.durations.iter().for_each(|durations| sums.durations.add_bytes(durations));
     }
     for row in pending {
         sums.entry(of_pending(row)).or_default().add_pending(row);

@@ -31,11 +31,7 @@ impl Tally {
 
     /// Adds what was written by [`Tally::to_bytes`]; what can't be read ends it.
     pub(super) fn add_bytes(&mut self, bytes: &[u8]) {
-        let (mut rest, mut key) = (bytes, 0);
-        while let (Some(step), Some(number)) = (read(&mut rest), read(&mut rest)) {
-            key += step as i16;
-            self.add(key, number as i64);
-        }
+        each(bytes, |key, number| self.add(key, number));
     }
 
     pub(super) fn to_bytes(&self) -> Vec<u8> {
@@ -47,27 +43,55 @@ impl Tally {
         }
         bytes
     }
+}
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = (i16, i64)> {
-        self.0.iter().map(|(key, number)| (*key, *number))
+/// Durations that many tallies are added up to: a place for each bucket, since a period of a busy organization has thousands of them.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Total(Vec<i64>);
+
+impl Total {
+    pub(super) fn add(&mut self, bucket: i16, number: i64) {
+        let place = usize::try_from(bucket).unwrap_or(0);
+        if place >= self.0.len() {
+            self.0.resize(place + 1, 0);
+        }
+        self.0[place] += number;
     }
 
-    /// Read as durations.
+    /// As [`Tally::add_bytes`].
+    pub(super) fn add_bytes(&mut self, bytes: &[u8]) {
+        each(bytes, |bucket, number| self.add(bucket, number));
+    }
+
+    pub(super) fn add_all(&mut self, other: &Self) {
+        (0..).zip(&other.0).filter(|(_, number)| **number != 0).for_each(|(bucket, number)| self.add(bucket, *number));
+    }
+
     pub(super) fn durations(&self) -> Durations {
         Durations { p50: self.quantile(50), p95: self.quantile(95) }
     }
 
     /// The least bucket that holds, with all below it, so many hundredths.
     fn quantile(&self, hundredths: i64) -> Option<i64> {
-        let wanted = (self.0.values().sum::<i64>() * hundredths + 99) / 100;
+        let wanted = (self.0.iter().sum::<i64>() * hundredths + 99) / 100;
         let mut seen = 0;
-        self.0
-            .iter()
+        (0..)
+            .zip(&self.0)
             .find(|(_, number)| {
                 seen += **number;
-                seen >= wanted
+                **number > 0 && seen >= wanted
             })
-            .map(|(bucket, _)| middle(*bucket))
+            .map(|(bucket, _)| middle(bucket))
+    }
+}
+
+/// Reads what [`Tally::to_bytes`] wrote.
+pub(super) fn each(bytes: &[u8], mut tell: impl FnMut(i16, i64)) {
+    let (mut rest, mut key) = (bytes, 0i16);
+    while let (Some(step), Some(number)) = (read(&mut rest), read(&mut rest)) {
+        // No key is as great as what a broken text might sum to.
+        key = key.saturating_add(step.min(4_096) as i16).min(4_096);
+        tell(key, number as i64);
     }
 }
 
@@ -106,22 +130,23 @@ mod tests {
         twice.add_bytes(&tally.to_bytes());
         assert_eq!(twice, tally);
         twice.add_bytes(&tally.to_bytes());
-        assert_eq!(twice.iter().map(|(_, number)| number).collect::<Vec<_>>(), [2, 254, 256, i64::MAX / 4 * 2]);
+        assert_eq!(twice.0.values().copied().collect::<Vec<_>>(), [2, 254, 256, i64::MAX / 4 * 2]);
         assert!(Tally::default().to_bytes().is_empty());
     }
 
     #[test]
     fn quantiles_are_within_five_hundredths() {
         for scale in [1, 37, 1_000, 2_000_000] {
-            let mut tally = Tally::default();
+            let (mut tally, mut total) = (Tally::default(), Total::default());
             (1..=1_000).for_each(|n| tally.add(bucket(n * scale), 1));
-            let Durations { p50: Some(p50), p95: Some(p95) } = tally.durations() else { panic!("none") };
+            total.add_bytes(&tally.to_bytes());
+            let Durations { p50: Some(p50), p95: Some(p95) } = total.durations() else { panic!("none") };
             for (found, exact) in [(p50, 500), (p95, 950)] {
                 let exact = exact * i64::from(scale);
                 assert!((found - exact).abs() as f64 <= exact as f64 * 0.05 + 1.0, "{found} for {exact}");
             }
         }
-        assert_eq!(Tally::default().durations(), Durations::default());
+        assert_eq!(Total::default().durations(), Durations::default());
         assert!(bucket(0) == 0 && bucket(i32::MAX) < 300);
     }
 }

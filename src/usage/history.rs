@@ -19,7 +19,7 @@ use crate::profile::Profile;
 use crate::schema::requests;
 
 /// Rows that are looked at for a page: some milliseconds.
-pub const LOOK: usize = 10_000;
+pub const LOOK: usize = 5_000;
 /// Rollup rows that are read to find the next hours, of each route.
 const HOURS: i64 = 200;
 
@@ -121,6 +121,17 @@ struct Walk<'a> {
     way: Way,
 }
 
+/// A row that was looked at and is wanted, or the last one that may be looked at.
+#[derive(QueryableByName)]
+struct Looked {
+    #[diesel(embed)]
+    request: Request,
+    #[diesel(sql_type = sql::Bool)]
+    is_wanted: bool,
+    #[diesel(sql_type = sql::Bool)]
+    is_last: bool,
+}
+
 /// Ids from `least` to before `most`, which hold what is wanted if anything does.
 struct Stretch {
     least: Uuid,
@@ -141,21 +152,29 @@ impl Walk<'_> {
     /// What is found, in the order of the walk, and where looking stopped early.
     fn go(&mut self, conn: &mut PgConnection, wanted: usize) -> Result<(Vec<Request>, Option<RequestId>)> {
         let mut found: Vec<Request> = Vec::new();
-        let mut is_clamped = false;
+        // Rollups know routes and no paths: where a stretch has less than they promise, the next one is longer.
+        let (mut is_clamped, mut uncounted, mut reach) = (false, None, 1);
         while found.len() < wanted && self.least < self.most {
-            let Some(stretch) = self.stretch(conn, wanted - found.len())? else { break };
+            let Some(stretch) = self.stretch(conn, (wanted - found.len()) * reach)? else { break };
+            reach = (reach * 4).min(LOOK);
+            if let Some(before) = uncounted.take() {
+                self.looked += self.count(conn, &before)?;
+            }
             let before = found.len();
-            found.extend(self.look(conn, &stretch, wanted - before)?);
+            let looked = self.look(conn, &stretch, wanted - before)?;
+            let end = looked.last().filter(|row| row.is_last).map(|row| row.request.id);
+            found.extend(looked.into_iter().filter(|row| row.is_wanted).map(|row| row.request));
             if found.len() == wanted {
                 break;
             }
-            if let Some(end) = self.end_of_look(conn, &stretch)? {
-                return Ok((found, Some(end)));
+            if end.is_some() {
+                return Ok((found, end));
             }
             match self.way {
                 Way::Older => self.most = stretch.least,
                 Way::Newer => self.least = stretch.most,
             }
+            uncounted = Some(stretch);
             // Rollups are kept for longer than the history: no use in walking where it has ended.
             if found.len() == before && !is_clamped {
                 is_clamped = true;
@@ -205,7 +224,7 @@ impl Walk<'_> {
 
     /// Rows of the rollups, and what is not in them yet, nearest first.
     fn hours(&self, conn: &mut PgConnection) -> Result<Vec<Hour>> {
-        let order = if self.way == Way::Older { "DESC" } else { "ASC" };
+        let order = self.order();
         let (least_status, most_status) = self.filter.statuses();
         // The last moment before an exclusive bound that is the least id of its own.
         let before = |at: OffsetDateTime| if uuid_floor(at) == self.most { at - Duration::MILLISECOND } else { at };
@@ -238,35 +257,46 @@ impl Walk<'_> {
         Ok(hours)
     }
 
-    /// The rows of a stretch, in the order of the walk: as many as are left to be looked at.
-    fn rows(&self, stretch: &Stretch) -> String {
-        let order = if self.way == Way::Older { "DESC" } else { "ASC" };
-        let (least, most) = self.filter.statuses();
+    fn order(&self) -> &'static str {
+        if self.way == Way::Older { "DESC" } else { "ASC" }
+    }
+
+    /// The rows of a stretch. Its bounds are written out, so that no other days are planned for.
+    fn rows(&self, Stretch { least, most }: &Stretch) -> String {
+        let (least_status, most_status) = self.filter.statuses();
         // Said in so many words for the sake of the index of what was not accepted.
-        let refused = if least >= 400 { format!("AND status >= 400 AND status BETWEEN {least} AND {most}") } else { String::new() };
-        let Stretch { least, most } = stretch;
-        format!("requests WHERE organization_id = $1 AND id >= '{least}' AND id < '{most}' {refused} ORDER BY id {order}")
+        let refused = if least_status >= 400 {
+            format!("AND status >= 400 AND status BETWEEN {least_status} AND {most_status}")
+        } else {
+            String::new()
+        };
+        format!("requests WHERE organization_id = $1 AND id >= '{least}' AND id < '{most}' {refused}")
     }
 
     fn left(&self) -> usize {
-        LOOK.saturating_sub(self.looked)
+        LOOK.saturating_sub(self.looked).max(1)
     }
 
-    fn look(&self, conn: &mut PgConnection, stretch: &Stretch, wanted: usize) -> Result<Vec<Request>> {
+    /// What is wanted of a stretch, in the order of the walk; and where that is not enough, the last row that may be looked at, if
+    /// there are so many.
+    fn look(&self, conn: &mut PgConnection, stretch: &Stretch, wanted: usize) -> Result<Vec<Looked>> {
         let (least_status, most_status) = self.filter.statuses();
         let (routes, path) = match &self.filter.address {
             Some(Address::Routes(routes)) => (Some(routes), None),
             Some(Address::Path(path)) => (None, Some(path)),
             None => (None, None),
         };
-        let order = if self.way == Way::Older { "DESC" } else { "ASC" };
+        let (order, left) = (self.order(), self.left());
         let query = format!(
-            "SELECT * FROM (SELECT * FROM {} LIMIT {}) r
-             WHERE ($2 IS NULL OR key_id = $2) AND status BETWEEN $3 AND $4 AND ($5 IS NULL OR environment = $5)
-                 AND ($6 IS NULL OR route = ANY ($6)) AND ($7 IS NULL OR path = $7 OR starts_with(path, $7 || '/'))
+            "SELECT * FROM (
+                 SELECT *, place = {left} AS is_last,
+                     ($2 IS NULL OR key_id = $2) AND status BETWEEN $3 AND $4 AND ($5 IS NULL OR environment = $5)
+                         AND ($6 IS NULL OR route = ANY ($6)) AND ($7 IS NULL OR path = $7 OR starts_with(path, $7 || '/')) AS is_wanted
+                 FROM (SELECT *, row_number() OVER (ORDER BY id {order}) AS place FROM {} ORDER BY id {order} LIMIT {left}) r
+             ) r
+             WHERE is_wanted OR is_last
              ORDER BY id {order} LIMIT {wanted}",
             self.rows(stretch),
-            self.left(),
         );
         Ok(diesel::sql_query(query)
             .bind::<sql::Uuid, _>(self.organization)
@@ -279,19 +309,17 @@ impl Walk<'_> {
             .load(conn)?)
     }
 
-    /// The last row that could be looked at, where a stretch has more; else counts its rows.
-    fn end_of_look(&mut self, conn: &mut PgConnection, stretch: &Stretch) -> Result<Option<RequestId>> {
+    /// How many rows a stretch has that was looked at to its end: fewer than could be.
+    fn count(&self, conn: &mut PgConnection, stretch: &Stretch) -> Result<usize> {
         #[derive(QueryableByName)]
         struct Row {
-            #[diesel(sql_type = sql::Uuid)]
-            id: RequestId,
+            #[diesel(sql_type = sql::Int8)]
+            rows: i64,
         }
         // Ids alone, which the index has.
-        let query = format!("SELECT id FROM {} LIMIT {}", self.rows(stretch), self.left());
-        let rows: Vec<Row> = diesel::sql_query(query).bind::<sql::Uuid, _>(self.organization).load(conn)?;
-        let is_all = rows.len() < self.left();
-        self.looked += rows.len();
-        Ok(rows.last().map(|row| row.id).filter(|_| !is_all))
+        let query = format!("SELECT count(*) AS rows FROM (SELECT id FROM {}) r", self.rows(stretch));
+        let row: Row = diesel::sql_query(query).bind::<sql::Uuid, _>(self.organization).get_result(conn)?;
+        Ok(usize::try_from(row.rows).unwrap_or(0))
     }
 }
 
