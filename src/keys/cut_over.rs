@@ -10,8 +10,9 @@ use super::{Grace, KeyView, list};
 use crate::error::Result;
 use crate::ids::{self, KeyId, OrgId, RequestId};
 
-/// Who used the old secret, and when, is read from so many of its newest uses, some of which are enough to tell; how often is counted whole.
-const LOOK: i64 = 10_000;
+/// Who used the old secret, and when, is read from so many of its newest uses, each on a page of its own in a long history; how often is
+/// counted whole.
+const LOOK: i64 = 1_000;
 /// How long an old secret must be silent before ending it is safe.
 const SILENCE: Duration = Duration::HOUR;
 /// Most buckets of the spark line.
