@@ -3,6 +3,7 @@
 mod agreement;
 mod days;
 mod migration;
+mod plans;
 
 use diesel::pg::PgConnection;
 use latchkey::actor::Actor;
