@@ -50,7 +50,7 @@ pub(super) async fn read(call: &Call<'_>) -> Result<Reply> {
     parameters.check()?;
     let (organization, profile) = (call.key.organization, call.partner.site.profile.clone());
     let page = call.partner.site.db.run(move |conn| usage::history(conn, organization, &profile, &filter, cursor, limit)).await?;
-    let next_cursor = page.next();
+    let next_cursor = page.older;
     Reply::ok(&UsageBody { requests: page.requests.into_iter().map(body).collect(), next_cursor })
 }
 

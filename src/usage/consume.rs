@@ -119,6 +119,21 @@ const EACH_ROUTE: &str = "coalesce($3, ARRAY(
         FROM each WHERE each.route IS NOT NULL
     ) SELECT route FROM each WHERE route <> '*'))";
 
+/// The routes that an organization ever asked for, of whatever profile.
+pub(super) fn routes_there(conn: &mut PgConnection, organization: OrgId) -> Result<Vec<String>> {
+    #[derive(QueryableByName)]
+    struct Route {
+        #[diesel(sql_type = sql::Text)]
+        route: String,
+    }
+    let routes: Vec<Route> = diesel::sql_query(format!("SELECT unnest({EACH_ROUTE}) AS route"))
+        .bind::<sql::Uuid, _>(organization)
+        .bind::<sql::Nullable<sql::Uuid>, _>(None::<KeyId>)
+        .bind::<sql::Nullable<sql::Array<sql::Text>>, _>(None::<Vec<String>>)
+        .load(conn)?;
+    Ok(routes.into_iter().map(|Route { route }| route).collect())
+}
+
 impl Counts {
     fn add(&mut self, status: i16, requests: i64) {
         *match status {

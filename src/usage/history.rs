@@ -10,6 +10,7 @@ use diesel::sql_types as sql;
 use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
+use super::consume::routes_there;
 use super::rollups::{ALL_KEYS, ALL_ROUTES};
 use super::{Address, Cursor, Filter, Request, days};
 use crate::clock::hour;
@@ -28,19 +29,12 @@ const HOURS: i64 = 200;
 pub struct Page {
     /// At most as many as asked for.
     pub requests: Vec<Request>,
-    /// Whether there are newer ones.
-    pub newer: bool,
-    /// Whether there are older ones, or may be: see `looked_to`.
-    pub older: bool,
-    /// Where looking stopped before the page was full; the next page goes on from there.
-    pub looked_to: Option<RequestId>,
-}
-
-impl Page {
-    /// Where the page of older ones starts, if there may be any.
-    pub fn next(&self) -> Option<RequestId> {
-        self.looked_to.or_else(|| self.requests.last().map(|request| request.id)).filter(|_| self.older)
-    }
+    /// After which the page of newer ones starts, if there may be any.
+    pub newer: Option<RequestId>,
+    /// Before which the page of older ones starts, if there may be any.
+    pub older: Option<RequestId>,
+    /// Looking stopped before the page was full; the next page of that direction goes on from there.
+    pub is_cut: bool,
 }
 
 /// Which way a walk goes.
@@ -57,30 +51,42 @@ enum Way {
 pub fn history(
     conn: &mut PgConnection, organization: OrgId, profile: &Profile, filter: &Filter, cursor: Option<Cursor>, limit: usize,
 ) -> Result<Page> {
-    let least = filter.from.map_or(Uuid::nil(), uuid_floor);
-    let most = filter.to.map_or(Uuid::max(), uuid_floor);
-    let mut walk = Walk { organization, filter, guides: guides(profile, filter), least, most, looked: 0, way: Way::Older };
+    let least = filter.from.map_or(Uuid::nil(), bound);
+    let most = filter.to.map_or(Uuid::max(), bound);
+    let guides = guides(conn, organization, profile, filter)?;
+    let mut walk = Walk { organization, filter, guides, least, most, looked: 0, way: Way::Older };
+    let beside = |id: RequestId, step: i8| RequestId(Uuid::from_u128(id.0.as_u128().saturating_add_signed(step.into())));
+    let ends = |requests: &[Request]| (requests.first().map(|request| request.id), requests.last().map(|request| request.id));
     // One more than asked tells whether there are more in that direction; the cursor's own row proves the other.
     Ok(match cursor {
         None | Some(Cursor::Before(_)) => {
-            if let Some(Cursor::Before(id)) = cursor {
-                walk.most = walk.most.min(id.0);
-            }
+            let from = if let Some(Cursor::Before(id)) = cursor { Some(id) } else { None };
+            walk.most = from.map_or(walk.most, |id| walk.most.min(id.0));
             let (mut requests, looked_to) = walk.go(conn, limit + 1)?;
-            let older = requests.len() > limit || looked_to.is_some();
+            let is_more = requests.len() > limit;
             requests.truncate(limit);
-            Page { requests, newer: cursor.is_some(), older, looked_to }
+            let (first, last) = ends(&requests);
+            let newer = from.map(|from| first.unwrap_or(beside(from, -1)));
+            Page { requests, newer, older: looked_to.or(last.filter(|_| is_more)), is_cut: looked_to.is_some() }
         }
-        Some(Cursor::After(id)) => {
-            walk.least = walk.least.max(Uuid::from_u128(id.0.as_u128().saturating_add(1)));
+        Some(Cursor::After(from)) => {
+            walk.least = walk.least.max(beside(from, 1).0);
             walk.way = Way::Newer;
             let (mut requests, looked_to) = walk.go(conn, limit + 1)?;
-            let newer = requests.len() > limit || looked_to.is_some();
+            let is_more = requests.len() > limit;
             requests.truncate(limit);
             requests.reverse();
-            Page { requests, newer, older: true, looked_to: None }
+            let (first, last) = ends(&requests);
+            let older = Some(last.unwrap_or(beside(from, 1)));
+            Page { requests, newer: looked_to.or(first.filter(|_| is_more)), older, is_cut: looked_to.is_some() }
         }
     })
+}
+
+/// The least id of a moment or later: ids carry milliseconds, and what is within one comes before its end.
+fn bound(at: OffsetDateTime) -> Uuid {
+    let floor = uuid_floor(at);
+    if uuid_time(floor).is_some_and(|whole| whole < at) { uuid_floor(at + Duration::MILLISECOND) } else { floor }
 }
 
 /// One request of this organization.
@@ -92,8 +98,8 @@ pub fn request(conn: &mut PgConnection, organization: OrgId, id: RequestId) -> R
 }
 
 /// The routes whose rollups tell where to look.
-fn guides(profile: &Profile, filter: &Filter) -> Vec<String> {
-    match &filter.address {
+fn guides(conn: &mut PgConnection, organization: OrgId, profile: &Profile, filter: &Filter) -> Result<Vec<String>> {
+    Ok(match &filter.address {
         None => vec![ALL_ROUTES.to_owned()],
         Some(Address::Routes(routes)) => routes.clone(),
         // What is below a path may be of any route that its own may be of or that is longer, and of none.
@@ -103,9 +109,13 @@ fn guides(profile: &Profile, filter: &Filter) -> Vec<String> {
             let segments = path.split('/').count();
             routes.extend(deeper.filter(|(path, _)| path.split('/').count() > segments).map(|(_, name)| name));
             routes.push(String::new());
+            // And of any that the profile had before.
+            let known: Vec<String> = profile.routes.iter().map(|route| profile.route_name(route)).collect();
+            let former = routes_there(conn, organization)?.into_iter().filter(|route| !route.is_empty() && !known.contains(route));
+            routes.extend(former);
             routes
         }
-    }
+    })
 }
 
 struct Walk<'a> {

@@ -47,7 +47,7 @@ pub async fn export(member: Member, request: HttpRequest) -> Answer {
             let page = site.db.run(move |conn| usage::history(conn, organization, &profile, &filter, cursor, PAGE)).await?;
             let mut rows = Rows::default();
             page.requests.iter().for_each(|request| add(&mut rows, request, &prefixes, &site.profile));
-            Ok((rows, page.next().map(|id| Some(Cursor::Before(id)))))
+            Ok((rows, page.older.map(|id| Some(Cursor::Before(id)))))
         }
     }))
 }

@@ -142,13 +142,14 @@ impl Follower {
         let top = self.top;
         let all: Vec<RequestId> = page.requests.iter().map(|request| request.id).collect();
         let has = |id: &RequestId| self.seen.contains(id) || self.looks == 1 && Some(*id) == top;
+        let is_more = page.older.is_some();
         let new: Vec<_> = page.requests.into_iter().filter(|request| !has(&request.id)).collect();
         self.seen.retain(|id| uuid_time(id.0).is_some_and(|at| at > late));
         self.seen.extend(&all);
         let Some(newest) = new.first().map(|request| request.id) else { return Ok(None) };
         self.top = self.top.max(Some(newest));
         // There are more than these that the reader does not have: between them and its own rows some would be missing.
-        if page.older && new.len() == MOST && all.last().is_some_and(|last| top.is_some_and(|top| *last > top)) {
+        if is_more && new.len() == MOST && all.last().is_some_and(|last| top.is_some_and(|top| *last > top)) {
             return Ok(Some(format!("id: {newest}\nevent: missed\ndata:\n\n")));
         }
         let mut event = format!("id: {newest}\nevent: rows\n");

@@ -209,10 +209,9 @@ async fn screen(member: Member, asked: Asked, (filter, span): (Filter, Span)) ->
 
 async fn history(member: &Member, asked: &Asked, span: Span, page: Page, prefixes: &Prefixes) -> Result<History> {
     let now = member.frame.now;
-    let (next, is_cut) = (page.next(), page.looked_to.is_some());
-    let newer = page.requests.first().map(|request| request.id).filter(|_| page.newer);
-    let newest = page.requests.first().map(|request| request.id);
-    let mut rows: Vec<RowItem> = page.requests.into_iter().map(|request| RowItem::new(request, prefixes)).collect();
+    let Page { requests, newer, older, is_cut } = page;
+    let newest = requests.first().map(|request| request.id);
+    let mut rows: Vec<RowItem> = requests.into_iter().map(|request| RowItem::new(request, prefixes)).collect();
     let open = asked.open.as_deref().and_then(RequestId::parse);
     if let Some(row) = rows.iter_mut().find(|row| Some(row.request.id) == open) {
         row.why = Some(Why::load(member, &row.request).await?);
@@ -222,7 +221,7 @@ async fn history(member: &Member, asked: &Asked, span: Span, page: Page, prefixe
     let live = is_live.then(|| format!("{}/live{}{top}", member.frame.path("usage"), asked.query()));
     let days = member.site.retention.history_days;
     let is_beyond = usage::day(span.from) < usage::day(now - time::Duration::days(days.into()));
-    Ok(History { rows, newer, older: next, is_cut, live, kept_days: is_beyond.then_some(days), is_consumed: false })
+    Ok(History { rows, newer, older, is_cut, live, kept_days: is_beyond.then_some(days), is_consumed: false })
 }
 
 fn label(keys: &[Key], profile: &Profile, id: KeyId) -> KeyLabel {

@@ -39,7 +39,7 @@ fn what_is_past_its_time_goes_by_days_and_the_charts_keep_it() {
         let page = usage::history(&mut world.conn, organization, &world.profile, &Filter::default(), cursor, 100).expect("a page");
         assert!(page.requests.iter().all(|request| request.at.date() >= keep));
         seen += page.requests.len() as i64;
-        match page.next() {
+        match page.older {
             Some(next) => cursor = Some(usage::Cursor::Before(next)),
             None => break,
         }
