@@ -9,7 +9,7 @@ use diesel::sql_types as sql;
 use time::{Duration, OffsetDateTime};
 
 use super::histogram::{Total, each};
-use super::{Address, Bin, Consumption, Counts, Filter, Share, Span};
+use super::{Address, Bin, Consumption, Counts, Durations, Filter, Share, Span};
 use crate::error::Result;
 use crate::ids::{KeyId, OrgId};
 use crate::profile::Profile;
@@ -63,12 +63,22 @@ pub fn consumption(
     Ok(told)
 }
 
+/// Routes, or keys, of which it is told how long they took.
+pub const BUSIEST: usize = 8;
+
 struct Asked<'a> {
     organization: OrgId,
     filter: &'a Filter,
     /// None for all.
     routes: Option<Vec<String>>,
     span: Span,
+}
+
+/// Of those that were asked for, the ones that a list shows.
+#[derive(Default)]
+struct Busiest {
+    keys: Vec<KeyId>,
+    routes: Vec<String>,
 }
 
 /// A row that no rollup has yet.
@@ -176,10 +186,6 @@ impl Sums {
         self.counts.add(row.status, row.requests);
         self.durations.add(row.duration_bucket, row.requests);
     }
-
-    fn share<T>(self, of: T) -> Share<T> {
-        Share { of, counts: self.counts, durations: self.durations.durations() }
-    }
 }
 
 impl Asked<'_> {
@@ -203,7 +209,9 @@ impl Asked<'_> {
     }
 
     /// Rows of a rollup. `keys` and `routes` are lists of SQL: each of their members is one range of the index.
-    fn rows<T>(&self, conn: &mut PgConnection, what: &str, is_hourly: bool, keys: &str, routes: &str, group: &str) -> Result<Vec<T>>
+    fn rows<T>(
+        &self, conn: &mut PgConnection, what: &str, is_hourly: bool, (keys, routes, busiest): (&str, &str, Busiest), group: &str,
+    ) -> Result<Vec<T>>
     where
         T: QueryableByName<diesel::pg::Pg> + 'static,
     {
@@ -222,13 +230,15 @@ impl Asked<'_> {
         .bind::<sql::Nullable<sql::Text>, _>(&self.filter.environment)
         .bind::<sql::Int2, _>(least_status)
         .bind::<sql::Int2, _>(most_status)
+        .bind::<sql::Array<sql::Uuid>, _>(busiest.keys)
+        .bind::<sql::Array<sql::Text>, _>(busiest.routes)
         .load(conn)?)
     }
 
     fn bins(&self, conn: &mut PgConnection, pending: &[Pending]) -> Result<Consumption> {
         let Span { from, to, bin } = self.span;
-        let rows: Vec<Row> =
-            self.rows(conn, "starts_at, status, requests, durations, hours", bin < Duration::DAY, ONE_KEY, ONE_ROUTE, "")?;
+        let what = "starts_at, status, requests, durations, hours";
+        let rows: Vec<Row> = self.rows(conn, what, bin < Duration::DAY, (ONE_KEY, ONE_ROUTE, Busiest::default()), "")?;
         let (length, step) = ((to - from).whole_seconds(), bin.whole_seconds().max(1));
         let count = usize::try_from((length + step - 1) / step).unwrap_or(0);
         let mut bins: Vec<Sums> = std::iter::repeat_with(Sums::default).take(count).collect();
@@ -272,19 +282,26 @@ impl Asked<'_> {
     }
 
     fn by_route(&self, conn: &mut PgConnection, pending: &[Pending]) -> Result<Vec<Share<String>>> {
-        let rows = self.grouped(conn, ONE_KEY, EACH_ROUTE)?;
-        Ok(shares(rows, pending, |row| row.route.clone(), |row| row.route.clone()))
+        let mut sums = counted(self.grouped(conn, ONE_KEY, EACH_ROUTE, None)?, pending, |row| row.route.clone(), |row| row.route.clone());
+        let busiest = Busiest { routes: sums.iter().take(BUSIEST).map(|(route, _)| route.clone()).collect(), keys: Vec::new() };
+        let timed = self.grouped(conn, ONE_KEY, "$10", Some(busiest))?;
+        Ok(shares(&mut sums, timed, |row, route| row.route == *route))
     }
 
     fn by_key(&self, conn: &mut PgConnection, pending: &[Pending]) -> Result<Vec<Share<KeyId>>> {
-        let rows = self.grouped(conn, EACH_KEY, ONE_ROUTE)?;
-        Ok(shares(rows, pending, |row| row.key_id, |row| row.key_id))
+        let mut sums = counted(self.grouped(conn, EACH_KEY, ONE_ROUTE, None)?, pending, |row| row.key_id, |row| row.key_id);
+        let busiest = Busiest { keys: sums.iter().take(BUSIEST).map(|(key, _)| *key).collect(), routes: Vec::new() };
+        let timed = self.grouped(conn, "$9", ONE_ROUTE, Some(busiest))?;
+        Ok(shares(&mut sums, timed, |row, key| row.key_id == *key))
     }
 
-    /// Of the whole span: thousands of rows in a busy one, which the database brings together.
-    fn grouped(&self, conn: &mut PgConnection, keys: &str, routes: &str) -> Result<Vec<Grouped>> {
-        let what = "key_id, route, status, sum(requests)::int8 AS requests, array_agg(durations) AS durations";
-        self.rows(conn, what, self.is_by_hour(), keys, routes, "GROUP BY key_id, route, status")
+    /// Of the whole span: thousands of rows in a busy one, which the database brings together. How often of all of them; how long of the
+    /// busiest alone.
+    fn grouped(&self, conn: &mut PgConnection, keys: &str, routes: &str, busiest: Option<Busiest>) -> Result<Vec<Grouped>> {
+        let durations = if busiest.is_some() { "array_agg(durations)" } else { "ARRAY[]::bytea[]" };
+        let what = format!("key_id, route, status, sum(requests)::int8 AS requests, {durations} AS durations");
+        let group = "GROUP BY key_id, route, status";
+        self.rows(conn, &what, self.is_by_hour(), (keys, routes, busiest.unwrap_or_default()), group)
     }
 
     /// Whether the span begins or ends within a day.
@@ -301,19 +318,33 @@ fn add_hour(hours: &mut [[i64; 24]; 7], at: OffsetDateTime, hour: i16, requests:
     }
 }
 
-fn shares<T: Eq + Hash + Ord>(
+/// How often each, the busiest first; how long, of those that wait.
+fn counted<T: Eq + Hash + Ord>(
     rows: Vec<Grouped>, pending: &[Pending], of_row: impl Fn(&Grouped) -> T, of_pending: impl Fn(&Pending) -> T,
-) -> Vec<Share<T>> {
+) -> Vec<(T, Sums)> {
     let mut sums: HashMap<T, Sums> = HashMap::new();
     for row in rows {
-        let sums = sums.entry(of_row(&row)).or_default();
-        sums.counts.add(row.status, row.requests);
-        row.durations.iter().for_each(|durations| sums.durations.add_bytes(durations));
+        sums.entry(of_row(&row)).or_default().counts.add(row.status, row.requests);
     }
     for row in pending {
         sums.entry(of_pending(row)).or_default().add_pending(row);
     }
-    let mut shares: Vec<Share<T>> = sums.into_iter().map(|(of, sums)| sums.share(of)).collect();
-    shares.sort_by(|a, b| b.counts.requests().cmp(&a.counts.requests()).then_with(|| a.of.cmp(&b.of)));
-    shares
+    let mut sums: Vec<(T, Sums)> = sums.into_iter().collect();
+    sums.sort_by(|(a, of_a), (b, of_b)| of_b.counts.requests().cmp(&of_a.counts.requests()).then_with(|| a.cmp(b)));
+    sums
+}
+
+/// All of them, the busiest with how long they took.
+fn shares<T: Clone>(sums: &mut [(T, Sums)], timed: Vec<Grouped>, is_of: impl Fn(&Grouped, &T) -> bool) -> Vec<Share<T>> {
+    for row in timed {
+        if let Some((_, sums)) = sums.iter_mut().take(BUSIEST).find(|(of, _)| is_of(&row, of)) {
+            row.durations.iter().for_each(|durations| sums.durations.add_bytes(durations));
+        }
+    }
+    let share = |(place, (of, sums)): (usize, &(T, Sums))| Share {
+        of: of.clone(),
+        counts: sums.counts,
+        durations: if place < BUSIEST { sums.durations.durations() } else { Durations::default() },
+    };
+    sums.iter().enumerate().map(share).collect()
 }

@@ -51,7 +51,7 @@ pub struct Share<T> {
     pub of: T,
     /// Its requests.
     pub counts: Counts,
-    /// How long they took.
+    /// How long they took; told of the busiest alone, see [`super::BUSIEST`].
     pub durations: Durations,
 }
 

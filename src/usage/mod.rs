@@ -24,7 +24,7 @@ use diesel::prelude::*;
 use time::OffsetDateTime;
 
 pub use around::history_with;
-pub use consume::{By, consumption};
+pub use consume::{BUSIEST, By, consumption};
 pub use consumption::{Bin, Consumption, Counts, Durations, Share};
 pub use days::{day, drop_days, ensure, make_days, oldest_day};
 pub use filter::{Address, Cursor, Filter, Status};

@@ -1,12 +1,10 @@
 //! The busiest routes, or keys.
 
 use super::took;
-use crate::usage::{Counts, Share};
+use crate::usage::{BUSIEST, Counts, Share};
 use crate::web::charts::per_cent;
 use crate::web::filters::grouped;
 
-/// Routes, or keys, with a line of their own.
-const BUSIEST: usize = 8;
 /// Thousandths of a bar below which it would not be seen.
 const SEEN: i64 = 5;
 /// What people know a key by.
