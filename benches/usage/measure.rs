@@ -111,6 +111,9 @@ pub fn measure(sizes: &[Size], profile: &Arc<Profile>) -> Result<(), Failure> {
             table.add(seats[0].views[place].name, &spreads);
         }
         println!("{}", table.text);
+        if let Some(seat) = seats.last().filter(|_| only.is_empty()) {
+            println!("{}", seat.export().await?);
+        }
         println!("p99 of the slowest: {:.1} ms. Greatest ratio: {:.2} ({}).", table.slowest, table.ratio.0, table.ratio.1);
         Ok(())
     })
@@ -170,6 +173,42 @@ impl<'a> Seat<'a> {
         let took = start.elapsed().as_secs_f64() * 1_000.0;
         if answer.status == 200 { Ok(took) } else { Err(format!("{path}: {} {}", answer.status, answer.text()).into()) }
     }
+}
+
+/// Rows of a file that are read.
+const EXPORTED: usize = 5_000_000;
+
+impl Seat<'_> {
+    /// Reads a file of so many rows: when it began, how fast it came, and what this process, the server with its reader, grew by meanwhile.
+    async fn export(&self) -> Result<String, Failure> {
+        let path = format!("/orgs/{}/usage/requests.csv?period=90d", self.size.world.slug);
+        let (start, before) = (Instant::now(), resident());
+        let mut answer = self.browser.get(&path).open().await;
+        let (mut lines, mut bytes, mut began, mut most) = (0, 0, None, before);
+        while lines <= EXPORTED {
+            let Some(chunk) = answer.chunk().await else { break };
+            lines += chunk.iter().filter(|byte| **byte == b'\n').count();
+            bytes += chunk.len();
+            if lines > 1 && began.is_none() {
+                began = Some(start.elapsed());
+            }
+            most = most.max(resident());
+        }
+        let seconds = start.elapsed().as_secs_f64();
+        Ok(format!(
+            "A file of {lines} rows, {:.2} GB: the first after {:.0} ms, {:.0} a second; resident {before} MB before, {most} MB at most.",
+            bytes as f64 / 1e9,
+            began.unwrap_or_default().as_secs_f64() * 1_000.0,
+            lines as f64 / seconds
+        ))
+    }
+}
+
+/// Megabytes of this process that are in memory; none where there is no `/proc`.
+fn resident() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok()).unwrap_or(0) / 1_024
 }
 
 /// The newest request that was over its limit.

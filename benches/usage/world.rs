@@ -56,8 +56,10 @@ struct Caller<'a> {
     number: usize,
 }
 
+type Route = (&'static str, &'static str, &'static str, &'static str, f64, i16, f64, f64);
+
 /// Method, path before the id, path after it, name, share, usual answer, usual duration in microseconds, its spread.
-const ROUTES: [(&str, &str, &str, &str, f64, i16, f64, f64); 9] = [
+const ROUTES: [Route; 9] = [
     ("GET", "/analyses/an_", "", "GET /analyses/{id}", 0.44, 200, 3_200.0, 0.55),
     ("POST", "/analyses", "", "POST /analyses", 0.24, 202, 9_500.0, 0.7),
     ("GET", "/analyses/an_", "/results", "GET /analyses/{id}/results", 0.17, 200, 14_000.0, 0.9),

@@ -1,14 +1,16 @@
 //! What the texts of keys were used for, from the rollups and from what is not in them yet: the same cost for any history.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use diesel::pg::PgConnection;
 use diesel::prelude::*;
 use diesel::sql_types as sql;
+use time::Date;
+use uuid::Uuid;
 
 use super::receipts::Call;
 use crate::error::Result;
-use crate::ids::{KeyId, OrgId, RequestId};
+use crate::ids::{KeyId, OrgId, RequestId, uuid_floor, uuid_time};
 
 /// What one text of a key was used for, ever.
 #[derive(Debug, Clone, QueryableByName)]
@@ -73,14 +75,27 @@ pub(super) fn uses(conn: &mut PgConnection, organization: OrgId, key: Option<Key
 
 /// These requests, but for those whose day of the history was dropped.
 pub(super) fn calls(conn: &mut PgConnection, organization: OrgId, ids: Vec<RequestId>) -> Result<HashMap<RequestId, Call>> {
-    // Each by itself: asked for together, all would be looked for on every day.
-    let rows: Vec<Call> = diesel::sql_query(
-        "SELECT r.* FROM unnest($2) AS i (id) CROSS JOIN LATERAL (
-             SELECT id, at, method, path, status, address, user_agent FROM requests WHERE organization_id = $1 AND id = i.id OFFSET 0
-         ) r",
-    )
-    .bind::<sql::Uuid, _>(organization)
-    .bind::<sql::Array<sql::Uuid>, _>(ids)
-    .load(conn)?;
+    // Day by day, with the day said: else all would be looked for on every one.
+    let mut days: BTreeMap<Date, Vec<String>> = BTreeMap::new();
+    for id in ids {
+        if let Some(at) = uuid_time(id.0) {
+            days.entry(at.date()).or_default().push(format!("'{}'", id.0));
+        }
+    }
+    let of_day = |(day, ids): (&Date, &Vec<String>)| {
+        let begin = |day: Date| uuid_floor(day.midnight().assume_utc());
+        let end = day.next_day().map_or(Uuid::max(), begin);
+        format!(
+            "SELECT id, at, method, path, status, address, user_agent FROM requests
+             WHERE organization_id = $1 AND id >= '{}' AND id < '{end}' AND id IN ({})",
+            begin(*day),
+            ids.join(", ")
+        )
+    };
+    let query = days.iter().map(of_day).collect::<Vec<_>>().join(" UNION ALL ");
+    if query.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let rows: Vec<Call> = diesel::sql_query(query).bind::<sql::Uuid, _>(organization).load(conn)?;
     Ok(rows.into_iter().map(|call| (call.id, call)).collect())
 }

@@ -174,6 +174,11 @@ impl Open {
         }
     }
 
+    /// What comes next; none at the end.
+    pub async fn chunk(&mut self) -> Option<Bytes> {
+        Some(self.body.next().await?.expect("more of the body"))
+    }
+
     /// Reads to the end.
     pub async fn end(mut self) -> String {
         while let Some(chunk) = self.body.next().await {

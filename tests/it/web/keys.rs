@@ -219,19 +219,19 @@ async fn a_key_that_was_made_is_shown_whatever_breaks_afterwards() {
     let browser = app.browser(make.an_admin()).await;
     let list = path(&make, "api-keys");
     let alter = |sql: &str| diesel::sql_query(sql).execute(&mut app.database().conn()).unwrap();
-    alter("ALTER TABLE requests RENAME TO requests_away");
+    alter("ALTER TABLE usage_pending RENAME TO usage_pending_away");
     let made = browser.post(&list).form(&[("environment", "live")]).send().await;
     let first = shown_key(&made);
     assert_eq!((made.status, made.header("cache-control")), (200, "no-store"));
     assert!(made.text().contains("could not be read") && made.text().contains(&format!("href=\"{list}\"")), "{}", main_of(&made));
     assert!(!made.text().contains("No API key yet") && !made.text().contains("No active API key"), "what is not known is not said");
-    alter("ALTER TABLE requests_away RENAME TO requests");
+    alter("ALTER TABLE usage_pending_away RENAME TO usage_pending");
     assert_eq!(call(&app, &first).await, 200);
     let rotation = path(&make, &format!("{}/rotation", key_path(browser.get(&list).send().await.text())));
-    alter("ALTER TABLE requests RENAME TO requests_away");
+    alter("ALTER TABLE usage_pending RENAME TO usage_pending_away");
     let form = [("once", "01a1fc20-3c5f-7e5f-b3a1-24a48210f36a"), ("generation", "1"), ("grace", "0")];
     let second = shown_key(&browser.post(&rotation).form(&form).send().await);
-    alter("ALTER TABLE requests_away RENAME TO requests");
+    alter("ALTER TABLE usage_pending_away RENAME TO usage_pending");
     assert_eq!((call(&app, &first).await, call(&app, &second).await), (403, 200));
 }
 
