@@ -14,11 +14,12 @@ use time::macros::datetime;
 use time::{Duration, OffsetDateTime};
 
 use super::World;
+use crate::support::number;
 
 const NOW: OffsetDateTime = datetime!(2026-03-05 13:37:11.25 UTC);
 const DAYS: i64 = 30;
 /// What a page may look at, some of it twice, and a little for rows that are read one by one.
-const MOST: i64 = 20_500;
+const MOST: i64 = 10_500;
 
 /// What the database has counted so far, of one table.
 #[derive(QueryableByName, PartialEq)]
@@ -29,6 +30,15 @@ struct Counted {
     scans: i64,
     #[diesel(sql_type = sql::Int8)]
     rows: i64,
+}
+
+/// PostgreSQL 14 counts in its own time.
+fn counts_at_once(conn: &mut PgConnection) -> bool {
+    let is_new = number(conn, "SELECT current_setting('server_version_num')::int8") >= 150_000;
+    if !is_new {
+        eprintln!("not looked at: it takes PostgreSQL 15 to be told at once");
+    }
+    is_new
 }
 
 fn counted(conn: &mut PgConnection) -> Vec<Counted> {
@@ -94,6 +104,9 @@ fn fill(world: &mut World) {
 #[test]
 fn no_page_reads_the_history_from_end_to_end() {
     let mut world = World::new(NOW - Duration::days(DAYS));
+    if !counts_at_once(&mut world.conn) {
+        return;
+    }
     let (organization, actor) = (world.organization(), Actor::command_line());
     let (busy, other) = (world.organizations[0].1[0].0, world.organizations[0].1[1].0);
     let rotation = Rotation { grace: Some(std::time::Duration::from_secs(86_400)), expected_generation: 1, form_token: None };
@@ -169,6 +182,9 @@ fn old_day() -> time::Date {
 #[test]
 fn a_statement_that_reads_all_is_seen() {
     let mut world = World::new(NOW - Duration::days(DAYS));
+    if !counts_at_once(&mut world.conn) {
+        return;
+    }
     fill(&mut world);
     let all = |text: &'static str, organization: OrgId| {
         move |conn: &mut PgConnection| {
