@@ -39,13 +39,7 @@ pub async fn edge(request: ServiceRequest, next: Next<impl MessageBody + 'static
     }
     match next.call(request).await {
         Ok(response) => {
-            let is_asset = response.request().path().starts_with("/assets/") && response.status().is_success();
             let mut response = answered(response.map_into_boxed_body(), &site, &id);
-            if is_asset {
-                // A file of ours that is no page: what else pages say would be half of what it weighs.
-                response.headers_mut().insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-                return Ok(response);
-            }
             dress(response.headers_mut(), trustworthy);
             Ok(response)
         }
