@@ -61,7 +61,7 @@ pub fn fill(db: &Db, world: &World, rows: u64) -> Result<(), Failure> {
         let mut conn = db.connect()?;
         for (done, ()) in wait.iter().enumerate() {
             while rollups::fold(&mut conn)? > 0 {}
-            rollups::tidy_pending(&mut conn)?;
+            rollups::tidy_pending(&mut conn, false)?;
             eprint!("\r{rows} rows: {} of {} days, {:.0} s ", done + 1, days.len(), start.elapsed().as_secs_f64());
         }
         eprintln!();

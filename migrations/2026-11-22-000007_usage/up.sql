@@ -54,7 +54,7 @@ CREATE TABLE usage_pending (
     last_accepted_id uuid,
     first_ended_id uuid,
     last_ended_id uuid
-);
+) WITH (vacuum_truncate = false);
 
 -- Requests by the hour, and by the day. The zero id stands for all keys, '*' for all routes, so that whatever is asked, the rows
 -- read are as many as the hours of the period, and not as many as keys and routes in them.

@@ -22,6 +22,8 @@ const HOUR: Duration = Duration::from_secs(3_600);
 /// The space of what was folded is given back as often as this, and after so many rows: readers go through it.
 const TIDY: Duration = Duration::from_secs(10);
 const MANY: i64 = 20_000;
+/// With no more rows than this in a second, nobody notices that it stands still for a moment.
+const QUIET: i64 = 20;
 
 /// The thread that does it.
 pub struct Rollups {
@@ -91,7 +93,7 @@ impl Keeper {
             let folded = usage::rollups::fold(conn)?;
             self.folded += folded;
             if self.folded >= MANY || is_over(self.tidied, TIDY) {
-                usage::rollups::tidy_pending(conn)?;
+                usage::rollups::tidy_pending(conn, folded < QUIET)?;
                 (self.tidied, self.folded) = (Some(Instant::now()), 0);
             }
             if folded < usage::rollups::PIECE {

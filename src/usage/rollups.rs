@@ -268,14 +268,15 @@ pub fn forget_rollups(conn: &mut PgConnection, keep: OffsetDateTime) -> Result<b
     Ok(most == PIECE)
 }
 
-/// Gives the space of what was folded back, unless there is little of it, or somebody does just now. Must not be called in a transaction.
+/// Makes the space of what was folded free to be used again, unless there is little of it, or somebody does just now. Giving it back
+/// stops whoever settles for as long as that takes: only where it is `quiet`. Must not be called in a transaction.
 ///
 /// # Errors
 /// Those of the database.
-pub fn tidy_pending(conn: &mut PgConnection) -> Result<()> {
+pub fn tidy_pending(conn: &mut PgConnection, quiet: bool) -> Result<()> {
     let size: i64 = diesel::select(diesel::dsl::sql::<sql::Int8>("pg_relation_size('usage_pending')")).get_result(conn)?;
     if size > LITTLE {
-        diesel::sql_query("VACUUM (SKIP_LOCKED) usage_pending").execute(conn)?;
+        diesel::sql_query(format!("VACUUM (SKIP_LOCKED, TRUNCATE {quiet}) usage_pending")).execute(conn)?;
     }
     Ok(())
 }
