@@ -17,7 +17,7 @@
 //! Capabilities are synchronous, take a connection first and whose data it is next, and know nothing of HTTP. Sideways they
 //! use each other in one direction only: all may write to `audit`; `orgs` opens accounts in `credits`; `accounts` reads `orgs`;
 //! `credits` tells `webhooks` when they run low;
-//! `jobs` moves `credits`; `admission` settles through `jobs`, `credits` and `usage`. Edges hand what is to be
+//! `keys` tells their `usage`; `jobs` moves `credits`; `admission` settles through `jobs`, `credits` and `usage`. Edges hand what is to be
 //! sent over the counter in [`courier`], behind which `delivery` sends it. `tests/it/tidy.rs` holds all this to be true.
 //!
 //! Three modules open with the state machine that they keep and its invariants: [`admission`], [`credits`], [`keys`]; and [`jobs`]

@@ -38,3 +38,8 @@ macro_rules! statement {
 }
 
 pub(crate) use statement;
+
+/// A batch by columns, since a statement with arrays has one text for every size.
+pub(crate) fn column<'a, R, T>(rows: &'a [R], field: impl Fn(&'a R) -> T) -> Vec<T> {
+    rows.iter().map(field).collect()
+}

@@ -8,12 +8,12 @@ use diesel::prelude::*;
 use diesel::sql_types as sql;
 use time::OffsetDateTime;
 
-use super::hours::hour_of;
 use super::{Balance, Entry, EntryKind, Purpose, low};
+use crate::clock;
 use crate::error::{Error, Result};
 use crate::ids::OrgId;
 use crate::schema::{credit_balances, credit_entries};
-use crate::statement::statement;
+use crate::statement::{column, statement};
 
 statement! {
     Close<'a> -> () = include_str!("close.sql");
@@ -158,18 +158,15 @@ impl Books {
         })?;
         let touched: BTreeSet<OrgId> = self.entries.iter().map(|entry| entry.organization_id).collect();
         let accounts: Vec<(OrgId, &Account)> = touched.iter().filter_map(|id| Some((*id, self.open.get(id)?))).collect();
-        fn column<T>(accounts: &[(OrgId, &Account)], of: impl Fn(&Account) -> T) -> Vec<T> {
-            accounts.iter().map(|(_, account)| of(account)).collect()
-        }
         let close = Close {
             organizations: touched.iter().copied().collect(),
-            available: column(&accounts, |account| account.balance.available),
-            held: column(&accounts, |account| account.balance.held),
-            settled: column(&accounts, |account| account.balance.settled),
-            sequences: column(&accounts, |account| account.sequence),
-            hours: column(&accounts, |account| hour_of(account.at)),
-            settled_now: column(&accounts, |account| account.balance.settled - account.before.settled),
-            given_now: column(&accounts, |account| account.given),
+            available: column(&accounts, |(_, account)| account.balance.available),
+            held: column(&accounts, |(_, account)| account.balance.held),
+            settled: column(&accounts, |(_, account)| account.balance.settled),
+            sequences: column(&accounts, |(_, account)| account.sequence),
+            hours: column(&accounts, |(_, account)| clock::hour(account.at)),
+            settled_now: column(&accounts, |(_, account)| account.balance.settled - account.before.settled),
+            given_now: column(&accounts, |(_, account)| account.given),
             _life: PhantomData,
         };
         close.execute(conn)?;

@@ -9,6 +9,7 @@ use diesel::sql_types::Bool;
 use time::{Duration, OffsetDateTime};
 
 use super::EntryKind;
+use crate::clock::hour;
 use crate::error::Result;
 use crate::ids::OrgId;
 use crate::schema::{credit_entries, credit_hours};
@@ -20,15 +21,9 @@ const MOST_STEPS: i64 = 200;
 /// Further ahead nobody knows.
 const HORIZON: f64 = 365.0;
 
-/// The beginning of a moment's hour, in UTC.
-pub fn hour_of(at: OffsetDateTime) -> OffsetDateTime {
-    let seconds = at.unix_timestamp();
-    OffsetDateTime::from_unix_timestamp(seconds - seconds.rem_euclid(3_600)).unwrap_or(at)
-}
-
 /// The beginning of the last `days` days.
 pub fn begin_of(now: OffsetDateTime, days: i64) -> OffsetDateTime {
-    hour_of(now) - Duration::days(days)
+    hour(now) - Duration::days(days)
 }
 
 /// One hour in which something happened.
@@ -74,7 +69,7 @@ pub struct Course {
 /// # Errors
 /// Those of the database.
 pub fn course(conn: &mut PgConnection, now: OffsetDateTime, organization: OrgId) -> Result<Course> {
-    let begin = hour_of(now) - SPAN;
+    let begin = hour(now) - SPAN;
     let theirs = credit_hours::table.filter(credit_hours::organization_id.eq(organization));
     let began = theirs.order(credit_hours::hour).select(credit_hours::hour).first(conn).optional()?;
     let earlier = theirs.filter(credit_hours::hour.lt(begin)).order(credit_hours::hour.desc()).select(credit_hours::available_after);
@@ -170,7 +165,7 @@ mod tests {
     const NOW: OffsetDateTime = datetime!(2026-11-20 14:03:00 UTC);
 
     fn course(hours: &[(i64, i64)]) -> Course {
-        let hour = |&(ago, settled)| Hour { hour: hour_of(NOW) - Duration::hours(ago), available_after: 0, settled, given: 0 };
+        let hour = |&(ago, settled)| Hour { hour: crate::clock::hour(NOW) - Duration::hours(ago), available_after: 0, settled, given: 0 };
         let hours: Vec<Hour> = hours.iter().map(hour).collect();
         Course { began: hours.first().map(|hour| hour.hour), hours, ..Course::default() }
     }

@@ -5,10 +5,10 @@ use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Integer, Text, Timestamptz, Uuid as SqlUuid};
 use time::{Duration, OffsetDateTime};
 
-use super::uses::{Uses, uses};
 use super::{Grace, KeyView, list};
 use crate::error::Result;
 use crate::ids::{self, KeyId, OrgId, RequestId};
+use crate::usage::{Uses, uses};
 
 /// Who used the old secret, and when, is read from so many of its newest uses, each on a page of its own in a long history; how often is
 /// counted whole.

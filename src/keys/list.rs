@@ -7,13 +7,14 @@ use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Integer, Nullable, Text, Timestamptz, Uuid as SqlUuid};
 use time::{Duration, OffsetDateTime};
 
+use super::calls::calls;
 use super::key::{KeyRow, Secret};
-use super::uses::{calls, uses};
 use super::{Call, CutOver, Former, Key, Status, cut_over, former};
 use crate::clock;
 use crate::error::{Error, Result};
 use crate::ids::{KeyId, OrgId, RequestId, uuid_time};
 use crate::schema::{api_key_secrets, api_keys, organizations};
+use crate::usage::uses;
 
 /// A key as people see it.
 #[derive(Debug, Clone)]

@@ -19,6 +19,7 @@
 //! - A suspended organization manages its keys as ever: suspension stops requests, and a leaked key must still be revocable.
 //! - The text itself leaves as a [`PlainKey`] and is kept nowhere.
 
+mod calls;
 mod cut_over;
 mod fields;
 mod format;
@@ -26,7 +27,6 @@ mod key;
 mod list;
 mod receipts;
 mod rotation;
-mod uses;
 
 use diesel::pg::PgConnection;
 use diesel::prelude::*;

@@ -7,10 +7,11 @@ use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Integer, Nullable, Text, Timestamptz, Uuid as SqlUuid};
 use time::OffsetDateTime;
 
-use super::uses::{Uses, calls, uses};
+use super::calls::calls;
 use crate::error::{Error, Result};
 use crate::ids::{KeyId, OrgId, RequestId};
 use crate::schema::requests;
+use crate::usage::{Uses, uses};
 
 /// Most former keys that are told of; older ones are in the audit log.
 const MOST: i64 = 100;

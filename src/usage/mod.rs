@@ -18,6 +18,7 @@ mod history;
 mod period;
 mod record;
 pub mod rollups;
+mod uses;
 
 use diesel::pg::PgConnection;
 use diesel::prelude::*;
@@ -31,6 +32,7 @@ pub use filter::{Address, Cursor, Filter, Status};
 pub use history::{LOOK, Page, history, request};
 pub use period::{Period, Span};
 pub use record::{Record, insert};
+pub use uses::{Uses, uses};
 
 use crate::error::Result;
 use crate::ids::{JobId, KeyId, OrgId, RequestId};

@@ -14,7 +14,7 @@ use crate::clock;
 use crate::error::Result;
 use crate::ids::{JobId, KeyId, OrgId, RequestId};
 use crate::outcome::Outcome;
-use crate::statement::statement;
+use crate::statement::{column, statement};
 
 /// One answered request.
 #[derive(Debug, Clone)]
@@ -105,11 +105,6 @@ pub fn insert(conn: &mut PgConnection, records: &[&Record]) -> Result<()> {
     }
     .execute(conn)?;
     Ok(())
-}
-
-/// A batch by columns, since a statement with arrays has one text for every size.
-fn column<'a, R, T>(rows: &'a [R], field: impl Fn(&'a R) -> T) -> Vec<T> {
-    rows.iter().map(field).collect()
 }
 
 /// What the rollups hold to be equal.

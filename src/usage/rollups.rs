@@ -21,9 +21,10 @@ use diesel::sql_types as sql;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use super::Uses;
 use super::histogram::Tally;
 use crate::error::Result;
-use crate::ids::{KeyId, OrgId};
+use crate::ids::{KeyId, OrgId, RequestId};
 use crate::statement::statement;
 
 /// Rows of one fold: a few tenths of a second at most, in which others go on.
@@ -51,10 +52,26 @@ struct Pending {
     requests: i64,
     stale: i64,
     ended: i64,
-    last: Option<Uuid>,
-    last_accepted: Option<Uuid>,
-    first_ended: Option<Uuid>,
-    last_ended: Option<Uuid>,
+    last: Option<RequestId>,
+    last_accepted: Option<RequestId>,
+    first_ended: Option<RequestId>,
+    last_ended: Option<RequestId>,
+}
+
+impl Pending {
+    fn uses(&self) -> Uses {
+        Uses {
+            key_id: self.key,
+            generation: self.generation,
+            requests: self.requests,
+            stale: self.stale,
+            ended: self.ended,
+            last: self.last,
+            last_accepted: self.last_accepted,
+            first_ended: self.first_ended,
+            last_ended: self.last_ended,
+        }
+    }
 }
 
 /// Which row of a rollup.
@@ -201,29 +218,13 @@ fn store(conn: &mut PgConnection, table: &str, mut rollup: Rollup) -> Result<()>
 
 /// Adds to what each text of a key was used for.
 fn store_uses(conn: &mut PgConnection, taken: &[Pending]) -> Result<()> {
-    #[derive(Default)]
-    struct Use {
-        requests: i64,
-        stale: i64,
-        ended: i64,
-        last: Option<Uuid>,
-        last_accepted: Option<Uuid>,
-        first_ended: Option<Uuid>,
-        last_ended: Option<Uuid>,
-    }
-    let mut uses: BTreeMap<(OrgId, KeyId, i32), Use> = BTreeMap::new();
+    let mut uses: BTreeMap<(OrgId, KeyId, i32), Uses> = BTreeMap::new();
     for row in taken {
-        let of = uses.entry((row.organization, row.key, row.generation)).or_default();
-        of.requests += row.requests;
-        of.stale += row.stale;
-        of.ended += row.ended;
-        of.last = of.last.max(row.last);
-        of.last_accepted = of.last_accepted.max(row.last_accepted);
-        of.first_ended = [of.first_ended, row.first_ended].into_iter().flatten().min();
-        of.last_ended = of.last_ended.max(row.last_ended);
+        let used = row.uses();
+        uses.entry((row.organization, row.key, row.generation)).and_modify(|of| of.add(&used)).or_insert(used);
     }
-    let ids = |which: fn(&Use) -> Option<Uuid>| uses.values().map(which).collect::<Vec<_>>();
-    let numbers = |which: fn(&Use) -> i64| uses.values().map(which).collect::<Vec<_>>();
+    let ids = |which: fn(&Uses) -> Option<RequestId>| uses.values().map(which).collect::<Vec<_>>();
+    let numbers = |which: fn(&Uses) -> i64| uses.values().map(which).collect::<Vec<_>>();
     diesel::sql_query(
         "INSERT INTO key_uses AS u (organization_id, key_id, generation, requests, stale_requests, ended_requests,
              last_request_id, last_accepted_id, first_ended_id, last_ended_id)

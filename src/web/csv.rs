@@ -96,16 +96,14 @@ where
     response.streaming(try_unfold(Some((Some(head), first)), move |state| {
         let (name, page) = (name.clone(), Rc::clone(&page));
         async move {
-            let (said, mut next) = match state {
+            let (rows, next) = match state {
                 None => return Ok(None),
-                Some((head, first)) => (head, Some(first)),
+                Some((Some(head), first)) => (head, Some(first)),
+                Some((None, from)) => {
+                    page(from).await.inspect_err(|error| tracing::error!(file = %name, %error, "a download was broken off"))?
+                }
             };
-            let mut rows = said.unwrap_or_default();
-            // An empty chunk would end the body: a page may have found nothing and know where to go on.
-            while rows.0.is_empty() {
-                let Some(from) = next else { return Ok(None) };
-                (rows, next) = page(from).await.inspect_err(|error| tracing::error!(file = %name, %error, "a download was broken off"))?;
-            }
+            // A page that found nothing and knows where to go on is an empty chunk, which actix leaves out.
             Ok::<_, Error>(Some((Bytes::from(rows.0), next.map(|next| (None, next)))))
         }
     }))

@@ -21,7 +21,7 @@ use crate::courier::Attempt;
 use crate::error::Result;
 use crate::ids::{EventId, OrgId};
 use crate::schema::webhooks;
-use crate::statement::statement;
+use crate::statement::{column, statement};
 
 /// An endpoint that answers nothing but failures for so long is switched off.
 pub const PATIENCE: time::Duration = time::Duration::days(5);
@@ -258,9 +258,6 @@ statement! {
 
 impl<'a> Attempts<'a> {
     fn of(asks: &'a [Outcome], gives_up: impl Fn(&Outcome) -> bool) -> Self {
-        fn column<'a, T>(asks: &'a [Outcome], field: impl Fn(&'a Outcome) -> T) -> Vec<T> {
-            asks.iter().map(field).collect()
-        }
         let lap = |of: fn(&Attempt) -> Option<Duration>| column(asks, |ask| of(&ask.attempt).map(micros));
         Self {
             organizations: column(asks, |ask| ask.claimed.organization),

@@ -33,7 +33,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("credits", &[KERNEL_AND, "audit", "statement", "webhooks"]),
     ("orgs", &[KERNEL_AND, "audit", "credits"]),
     ("accounts", &[KERNEL_AND, "audit", "orgs"]),
-    ("keys", &[KERNEL_AND, "audit"]),
+    ("keys", &[KERNEL_AND, "audit", "usage"]),
     ("webhooks", &[KERNEL_AND, "audit", "batch", "courier", "sealed", "site", "statement"]),
     ("jobs", &[KERNEL_AND, "audit", "credits", "db", "wake", "webhooks"]),
     ("usage", &[KERNEL_AND, "statement"]),

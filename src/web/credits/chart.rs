@@ -4,7 +4,8 @@
 
 use time::{Date, Duration, OffsetDateTime};
 
-use crate::credits::hours::{Course, End, Figures, hour_of};
+use crate::clock;
+use crate::credits::hours::{Course, End, Figures};
 use crate::web::charts::{Scale, rounded, ticks};
 use crate::web::filters::{day_text, grouped};
 
@@ -113,14 +114,15 @@ fn ahead(figures: &Figures, available: i64, now: OffsetDateTime, part: Duration)
 fn points(course: &Course, begin: OffsetDateTime, hours: i64, available: i64, now: OffsetDateTime) -> Vec<Point> {
     let width = Duration::hours(hours);
     let bucket = |hour: OffsetDateTime| {
-        let since = (hour - hour_of(begin)).whole_hours();
-        hour_of(begin) + Duration::hours(since - since.rem_euclid(hours))
+        let since = (hour - clock::hour(begin)).whole_hours();
+        clock::hour(begin) + Duration::hours(since - since.rem_euclid(hours))
     };
-    let earlier = course.hours.iter().rfind(|hour| hour.hour < hour_of(begin)).map_or(course.available_before, |hour| hour.available_after);
-    let has_past = course.began.is_some_and(|began| began < hour_of(begin));
+    let earlier =
+        course.hours.iter().rfind(|hour| hour.hour < clock::hour(begin)).map_or(course.available_before, |hour| hour.available_after);
+    let has_past = course.began.is_some_and(|began| began < clock::hour(begin));
     let mut points: Vec<Point> = if has_past { vec![(begin, earlier)] } else { Vec::new() };
     let mut last = (begin, earlier);
-    for hour in course.hours.iter().filter(|hour| hour.hour >= hour_of(begin)) {
+    for hour in course.hours.iter().filter(|hour| hour.hour >= clock::hour(begin)) {
         let (from, to) = (bucket(hour.hour).max(begin), (bucket(hour.hour) + width).min(now));
         if points.last().is_some_and(|(moment, _)| *moment == to) {
             points.pop();
@@ -179,14 +181,14 @@ mod tests {
     }
 
     fn hour(at: OffsetDateTime, available_after: i64, settled: i64, given: i64) -> Hour {
-        Hour { hour: hour_of(at), available_after, settled, given }
+        Hour { hour: clock::hour(at), available_after, settled, given }
     }
 
     #[test]
     fn a_grant_is_a_step_and_the_quiet_is_level() {
         let granted = NOW - Duration::hours(50);
         let course = Course {
-            began: Some(hour_of(granted)),
+            began: Some(clock::hour(granted)),
             hours: vec![hour(granted, 8, 0, 8), hour(NOW - Duration::hours(2), 4, 4, 0)],
             // Two at one moment, in their order.
             steps: [(5, 5), (3, 8)].map(|(amount, available_after)| Step { at: granted, amount, available_after }).into(),

@@ -4,7 +4,7 @@ use diesel::sql_types::{BigInt, Nullable, Text, Timestamptz, Uuid as SqlUuid};
 use diesel::{Connection, PgConnection, QueryableByName, RunQueryDsl, sql_query};
 use latchkey::actor::{Actor, Role};
 use latchkey::clock;
-use latchkey::credits::hours::{self, hour_of};
+use latchkey::credits::hours;
 use latchkey::credits::ledger::{self, Cursor, Filter, MOST_LOOKED, Page};
 use latchkey::credits::{self, Books, EntryKind, Purpose};
 use latchkey::error::{Error, Result};
@@ -46,7 +46,7 @@ fn lively(conn: &mut PgConnection, org: OrgId, random: &mut StdRng) {
         let border = hours::begin_of(NOW, days);
         moments.extend([border - Duration::MICROSECOND, border, border + Duration::MICROSECOND, border - Duration::HOUR]);
     }
-    moments.extend([hour_of(NOW), NOW]);
+    moments.extend([clock::hour(NOW), NOW]);
     moments.sort_unstable();
     for at in moments {
         let amount = random.random_range(1..=9);

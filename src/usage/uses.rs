@@ -1,24 +1,24 @@
 //! What the texts of keys were used for, from the rollups and from what is not in them yet: the same cost for any history.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
 use diesel::pg::PgConnection;
 use diesel::prelude::*;
 use diesel::sql_types as sql;
-use time::Date;
-use uuid::Uuid;
 
-use super::receipts::Call;
 use crate::error::Result;
-use crate::ids::{KeyId, OrgId, RequestId, uuid_floor, uuid_time};
+use crate::ids::{KeyId, OrgId, RequestId};
 
 /// What one text of a key was used for, ever.
 #[derive(Debug, Clone, QueryableByName)]
-pub(super) struct Uses {
+pub struct Uses {
+    /// The key.
     #[diesel(sql_type = sql::Uuid)]
     pub key_id: KeyId,
+    /// Which of its texts.
     #[diesel(sql_type = sql::Int4)]
     pub generation: i32,
+    /// All of them.
     #[diesel(sql_type = sql::Int8)]
     pub requests: i64,
     /// Since it was no longer, or soon no longer, the key's current text.
@@ -27,19 +27,22 @@ pub(super) struct Uses {
     /// Refused because it had ended.
     #[diesel(sql_type = sql::Int8)]
     pub ended: i64,
-    /// The newest that were not refused for that, that were accepted, and the first and the newest of those that were.
+    /// The newest that was not refused for that.
     #[diesel(sql_type = sql::Nullable<sql::Uuid>)]
     pub last: Option<RequestId>,
+    /// The newest that was accepted.
     #[diesel(sql_type = sql::Nullable<sql::Uuid>)]
     pub last_accepted: Option<RequestId>,
+    /// The first that was refused for that.
     #[diesel(sql_type = sql::Nullable<sql::Uuid>)]
     pub first_ended: Option<RequestId>,
+    /// The newest of those.
     #[diesel(sql_type = sql::Nullable<sql::Uuid>)]
     pub last_ended: Option<RequestId>,
 }
 
 impl Uses {
-    fn add(&mut self, row: &Self) {
+    pub(super) fn add(&mut self, row: &Self) {
         self.requests += row.requests;
         self.stale += row.stale;
         self.ended += row.ended;
@@ -50,8 +53,11 @@ impl Uses {
     }
 }
 
-/// Of each text of each key, or of one key's.
-pub(super) fn uses(conn: &mut PgConnection, organization: OrgId, key: Option<KeyId>) -> Result<HashMap<(KeyId, i32), Uses>> {
+/// Of each text of each key of an organization, or of one key's.
+///
+/// # Errors
+/// Those of the database.
+pub fn uses(conn: &mut PgConnection, organization: OrgId, key: Option<KeyId>) -> Result<HashMap<(KeyId, i32), Uses>> {
     let rows: Vec<Uses> = diesel::sql_query(
         "SELECT key_id, generation, requests, stale_requests AS stale, ended_requests AS ended,
              last_request_id AS last, last_accepted_id AS last_accepted, first_ended_id AS first_ended, last_ended_id AS last_ended
@@ -65,37 +71,7 @@ pub(super) fn uses(conn: &mut PgConnection, organization: OrgId, key: Option<Key
     .load(conn)?;
     let mut uses: HashMap<(KeyId, i32), Uses> = HashMap::new();
     for row in rows {
-        match uses.get_mut(&(row.key_id, row.generation)) {
-            Some(of) => of.add(&row),
-            None => _ = uses.insert((row.key_id, row.generation), row),
-        }
+        uses.entry((row.key_id, row.generation)).and_modify(|of| of.add(&row)).or_insert(row);
     }
     Ok(uses)
-}
-
-/// These requests, but for those whose day of the history was dropped.
-pub(super) fn calls(conn: &mut PgConnection, organization: OrgId, ids: Vec<RequestId>) -> Result<HashMap<RequestId, Call>> {
-    // Day by day, with the day said: else all would be looked for on every one.
-    let mut days: BTreeMap<Date, Vec<String>> = BTreeMap::new();
-    for id in ids {
-        if let Some(at) = uuid_time(id.0) {
-            days.entry(at.date()).or_default().push(format!("'{}'", id.0));
-        }
-    }
-    let of_day = |(day, ids): (&Date, &Vec<String>)| {
-        let begin = |day: Date| uuid_floor(day.midnight().assume_utc());
-        let end = day.next_day().map_or(Uuid::max(), begin);
-        format!(
-            "SELECT id, at, method, path, status, address, user_agent FROM requests
-             WHERE organization_id = $1 AND id >= '{}' AND id < '{end}' AND id IN ({})",
-            begin(*day),
-            ids.join(", ")
-        )
-    };
-    let query = days.iter().map(of_day).collect::<Vec<_>>().join(" UNION ALL ");
-    if query.is_empty() {
-        return Ok(HashMap::new());
-    }
-    let rows: Vec<Call> = diesel::sql_query(query).bind::<sql::Uuid, _>(organization).load(conn)?;
-    Ok(rows.into_iter().map(|call| (call.id, call)).collect())
 }
