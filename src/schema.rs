@@ -241,28 +241,28 @@ diesel::table! {
 }
 
 diesel::table! {
-    usage_days (organization_id, key_id, route, starts_at, environment, status) {
+    usage_days (organization_id, key_id, route, starts_at, environment) {
         organization_id -> Uuid,
         key_id -> Uuid,
         route -> Text,
         starts_at -> Timestamptz,
         environment -> Text,
-        status -> Int2,
         requests -> Int8,
+        statuses -> Bytea,
         durations -> Bytea,
         hours -> Bytea,
     }
 }
 
 diesel::table! {
-    usage_hours (organization_id, key_id, route, starts_at, environment, status) {
+    usage_hours (organization_id, key_id, route, starts_at, environment) {
         organization_id -> Uuid,
         key_id -> Uuid,
         route -> Text,
         starts_at -> Timestamptz,
         environment -> Text,
-        status -> Int2,
         requests -> Int8,
+        statuses -> Bytea,
         durations -> Bytea,
         hours -> Bytea,
     }

@@ -2,13 +2,15 @@
 
 use std::collections::HashMap;
 use std::hash::Hash;
+use std::ops::RangeInclusive;
 
 use diesel::pg::PgConnection;
 use diesel::prelude::*;
 use diesel::sql_types as sql;
 use time::{Duration, OffsetDateTime};
 
-use super::histogram::{Total, each};
+use super::by_status;
+use super::histogram::{self, Total};
 use super::{Address, Bin, Consumption, Counts, Durations, Filter, Share, Span};
 use crate::error::Result;
 use crate::ids::{KeyId, OrgId};
@@ -103,10 +105,8 @@ struct Pending {
 struct Row {
     #[diesel(sql_type = sql::Timestamptz)]
     starts_at: OffsetDateTime,
-    #[diesel(sql_type = sql::Int2)]
-    status: i16,
-    #[diesel(sql_type = sql::Int8)]
-    requests: i64,
+    #[diesel(sql_type = sql::Binary)]
+    statuses: Vec<u8>,
     #[diesel(sql_type = sql::Binary)]
     durations: Vec<u8>,
     #[diesel(sql_type = sql::Binary)]
@@ -155,19 +155,17 @@ impl Counts {
     }
 }
 
-/// Rows of a rollup that are of one key, one route and one status.
+/// Rows of a rollup that are of one key and one route, one behind the other.
 #[derive(QueryableByName)]
 struct Grouped {
     #[diesel(sql_type = sql::Uuid)]
     key_id: KeyId,
     #[diesel(sql_type = sql::Text)]
     route: String,
-    #[diesel(sql_type = sql::Int2)]
-    status: i16,
-    #[diesel(sql_type = sql::Int8)]
-    requests: i64,
-    #[diesel(sql_type = sql::Array<sql::Binary>)]
-    durations: Vec<Vec<u8>>,
+    #[diesel(sql_type = sql::Binary)]
+    statuses: Vec<u8>,
+    #[diesel(sql_type = sql::Binary)]
+    durations: Vec<u8>,
 }
 
 #[derive(Default)]
@@ -177,9 +175,12 @@ struct Sums {
 }
 
 impl Sums {
-    fn add(&mut self, row: &Row) {
-        self.counts.add(row.status, row.requests);
-        self.durations.add_bytes(&row.durations);
+    fn count(&mut self, bytes: &[u8], statuses: &RangeInclusive<i16>) {
+        by_status::each_count(bytes, statuses, |status, requests| self.counts.add(status, requests));
+    }
+
+    fn time(&mut self, bytes: &[u8], statuses: &RangeInclusive<i16>) {
+        by_status::each(bytes, statuses, |_, bytes| self.durations.add_bytes(bytes));
     }
 
     fn add_pending(&mut self, row: &Pending) {
@@ -190,7 +191,7 @@ impl Sums {
 
 impl Asked<'_> {
     fn pending(&self, conn: &mut PgConnection) -> Result<Vec<Pending>> {
-        let (least_status, most_status) = self.filter.statuses();
+        let statuses = self.filter.statuses();
         Ok(diesel::sql_query(
             "SELECT hour, key_id, route, status, duration_bucket, sum(requests)::int8 AS requests FROM usage_pending
              WHERE organization_id = $1 AND hour >= $2 AND hour < $3 AND ($4 IS NULL OR environment = $4) AND status BETWEEN $5 AND $6
@@ -201,8 +202,8 @@ impl Asked<'_> {
         .bind::<sql::Timestamptz, _>(self.span.from)
         .bind::<sql::Timestamptz, _>(self.span.to)
         .bind::<sql::Nullable<sql::Text>, _>(&self.filter.environment)
-        .bind::<sql::Int2, _>(least_status)
-        .bind::<sql::Int2, _>(most_status)
+        .bind::<sql::Int2, _>(statuses.start())
+        .bind::<sql::Int2, _>(statuses.end())
         .bind::<sql::Nullable<sql::Uuid>, _>(self.filter.key)
         .bind::<sql::Nullable<sql::Array<sql::Text>>, _>(&self.routes)
         .load(conn)?)
@@ -216,11 +217,10 @@ impl Asked<'_> {
         T: QueryableByName<diesel::pg::Pg> + 'static,
     {
         let table = if is_hourly { "usage_hours" } else { "usage_days" };
-        let (least_status, most_status) = self.filter.statuses();
         Ok(diesel::sql_query(format!(
             "SELECT {what} FROM {table}
              WHERE organization_id = $1 AND key_id = ANY ({keys}) AND route = ANY ({routes}) AND starts_at >= $4 AND starts_at < $5
-                 AND ($6 IS NULL OR environment = $6) AND status BETWEEN $7 AND $8 {group}"
+                 AND ($6 IS NULL OR environment = $6) {group}"
         ))
         .bind::<sql::Uuid, _>(self.organization)
         .bind::<sql::Nullable<sql::Uuid>, _>(self.filter.key)
@@ -228,8 +228,6 @@ impl Asked<'_> {
         .bind::<sql::Timestamptz, _>(self.span.from)
         .bind::<sql::Timestamptz, _>(self.span.to)
         .bind::<sql::Nullable<sql::Text>, _>(&self.filter.environment)
-        .bind::<sql::Int2, _>(least_status)
-        .bind::<sql::Int2, _>(most_status)
         .bind::<sql::Array<sql::Uuid>, _>(busiest.keys)
         .bind::<sql::Array<sql::Text>, _>(busiest.routes)
         .load(conn)?)
@@ -237,7 +235,7 @@ impl Asked<'_> {
 
     fn bins(&self, conn: &mut PgConnection, pending: &[Pending]) -> Result<Consumption> {
         let Span { from, to, bin } = self.span;
-        let what = "starts_at, status, requests, durations, hours";
+        let (what, statuses) = ("starts_at, statuses, durations, hours", self.filter.statuses());
         let rows: Vec<Row> = self.rows(conn, what, bin < Duration::DAY, (ONE_KEY, ONE_ROUTE, Busiest::default()), "")?;
         let (length, step) = ((to - from).whole_seconds(), bin.whole_seconds().max(1));
         let count = usize::try_from((length + step - 1) / step).unwrap_or(0);
@@ -246,9 +244,12 @@ impl Asked<'_> {
         let place = |at: OffsetDateTime| usize::try_from((at - from).whole_seconds() / step).unwrap_or(0);
         for row in rows {
             if let Some(bin) = bins.get_mut(place(row.starts_at)) {
-                bin.add(&row);
+                bin.count(&row.statuses, &statuses);
+                bin.time(&row.durations, &statuses);
             }
-            each(&row.hours, |hour, requests| add_hour(&mut hours, row.starts_at, hour, requests));
+            by_status::each(&row.hours, &statuses, |_, bytes| {
+                histogram::each(bytes, |hour, requests| add_hour(&mut hours, row.starts_at, hour, requests));
+            });
         }
         for row in pending {
             if let Some(bin) = bins.get_mut(place(row.hour)) {
@@ -282,31 +283,65 @@ impl Asked<'_> {
     }
 
     fn by_route(&self, conn: &mut PgConnection, pending: &[Pending]) -> Result<Vec<Share<String>>> {
-        let mut sums = counted(self.grouped(conn, ONE_KEY, EACH_ROUTE, None)?, pending, |row| row.route.clone(), |row| row.route.clone());
+        let rows = self.grouped(conn, ONE_KEY, EACH_ROUTE, None)?;
+        let mut sums = self.counted(rows, pending, |row| row.route.clone(), |row| row.route.clone());
         let busiest = Busiest { routes: sums.iter().take(BUSIEST).map(|(route, _)| route.clone()).collect(), keys: Vec::new() };
-        let timed = self.grouped(conn, ONE_KEY, "$10", Some(busiest))?;
-        Ok(shares(&mut sums, timed, |row, route| row.route == *route))
+        let timed = self.grouped(conn, ONE_KEY, "$8", Some(busiest))?;
+        Ok(self.shares(&mut sums, timed, |row, route| row.route == *route))
     }
 
     fn by_key(&self, conn: &mut PgConnection, pending: &[Pending]) -> Result<Vec<Share<KeyId>>> {
-        let mut sums = counted(self.grouped(conn, EACH_KEY, ONE_ROUTE, None)?, pending, |row| row.key_id, |row| row.key_id);
+        let rows = self.grouped(conn, EACH_KEY, ONE_ROUTE, None)?;
+        let mut sums = self.counted(rows, pending, |row| row.key_id, |row| row.key_id);
         let busiest = Busiest { keys: sums.iter().take(BUSIEST).map(|(key, _)| *key).collect(), routes: Vec::new() };
-        let timed = self.grouped(conn, "$9", ONE_ROUTE, Some(busiest))?;
-        Ok(shares(&mut sums, timed, |row, key| row.key_id == *key))
+        let timed = self.grouped(conn, "$7", ONE_ROUTE, Some(busiest))?;
+        Ok(self.shares(&mut sums, timed, |row, key| row.key_id == *key))
     }
 
-    /// Of the whole span: thousands of rows in a busy one, which the database brings together. How often of all of them; how long of the
-    /// busiest alone.
+    /// Of the whole span, which the database brings together. How often of all of them; how long of the busiest alone.
     fn grouped(&self, conn: &mut PgConnection, keys: &str, routes: &str, busiest: Option<Busiest>) -> Result<Vec<Grouped>> {
-        let durations = if busiest.is_some() { "array_agg(durations)" } else { "ARRAY[]::bytea[]" };
-        let what = format!("key_id, route, status, sum(requests)::int8 AS requests, {durations} AS durations");
-        let group = "GROUP BY key_id, route, status";
-        self.rows(conn, &what, self.is_by_hour(), (keys, routes, busiest.unwrap_or_default()), group)
+        let what = match busiest {
+            None => "key_id, route, string_agg(statuses, '') AS statuses, ''::bytea AS durations",
+            Some(_) => "key_id, route, ''::bytea AS statuses, string_agg(durations, '') AS durations",
+        };
+        self.rows(conn, what, self.is_by_hour(), (keys, routes, busiest.unwrap_or_default()), "GROUP BY key_id, route")
     }
 
     /// Whether the span begins or ends within a day.
     fn is_by_hour(&self) -> bool {
         [self.span.from, self.span.to].iter().any(|at| at.time() != time::Time::MIDNIGHT)
+    }
+
+    /// How often each, the busiest first; how long, of those that wait.
+    fn counted<T: Eq + Hash + Ord>(
+        &self, rows: Vec<Grouped>, pending: &[Pending], of_row: impl Fn(&Grouped) -> T, of_pending: impl Fn(&Pending) -> T,
+    ) -> Vec<(T, Sums)> {
+        let (mut sums, statuses): (HashMap<T, Sums>, _) = (HashMap::new(), self.filter.statuses());
+        for row in rows {
+            sums.entry(of_row(&row)).or_default().count(&row.statuses, &statuses);
+        }
+        for row in pending {
+            sums.entry(of_pending(row)).or_default().add_pending(row);
+        }
+        let mut sums: Vec<(T, Sums)> = sums.into_iter().filter(|(_, sums)| sums.counts.requests() > 0).collect();
+        sums.sort_by(|(a, of_a), (b, of_b)| of_b.counts.requests().cmp(&of_a.counts.requests()).then_with(|| a.cmp(b)));
+        sums
+    }
+
+    /// All of them, the busiest with how long they took.
+    fn shares<T: Clone>(&self, sums: &mut [(T, Sums)], timed: Vec<Grouped>, is_of: impl Fn(&Grouped, &T) -> bool) -> Vec<Share<T>> {
+        let statuses = self.filter.statuses();
+        for row in timed {
+            if let Some((_, sums)) = sums.iter_mut().take(BUSIEST).find(|(of, _)| is_of(&row, of)) {
+                sums.time(&row.durations, &statuses);
+            }
+        }
+        let share = |(place, (of, sums)): (usize, &(T, Sums))| Share {
+            of: of.clone(),
+            counts: sums.counts,
+            durations: if place < BUSIEST { sums.durations.durations() } else { Durations::default() },
+        };
+        sums.iter().enumerate().map(share).collect()
     }
 }
 
@@ -316,35 +351,4 @@ fn add_hour(hours: &mut [[i64; 24]; 7], at: OffsetDateTime, hour: i16, requests:
     if let Some(number) = usize::try_from(hour).ok().and_then(|hour| hours[day].get_mut(hour)) {
         *number += requests;
     }
-}
-
-/// How often each, the busiest first; how long, of those that wait.
-fn counted<T: Eq + Hash + Ord>(
-    rows: Vec<Grouped>, pending: &[Pending], of_row: impl Fn(&Grouped) -> T, of_pending: impl Fn(&Pending) -> T,
-) -> Vec<(T, Sums)> {
-    let mut sums: HashMap<T, Sums> = HashMap::new();
-    for row in rows {
-        sums.entry(of_row(&row)).or_default().counts.add(row.status, row.requests);
-    }
-    for row in pending {
-        sums.entry(of_pending(row)).or_default().add_pending(row);
-    }
-    let mut sums: Vec<(T, Sums)> = sums.into_iter().collect();
-    sums.sort_by(|(a, of_a), (b, of_b)| of_b.counts.requests().cmp(&of_a.counts.requests()).then_with(|| a.cmp(b)));
-    sums
-}
-
-/// All of them, the busiest with how long they took.
-fn shares<T: Clone>(sums: &mut [(T, Sums)], timed: Vec<Grouped>, is_of: impl Fn(&Grouped, &T) -> bool) -> Vec<Share<T>> {
-    for row in timed {
-        if let Some((_, sums)) = sums.iter_mut().take(BUSIEST).find(|(of, _)| is_of(&row, of)) {
-            row.durations.iter().for_each(|durations| sums.durations.add_bytes(durations));
-        }
-    }
-    let share = |(place, (of, sums)): (usize, &(T, Sums))| Share {
-        of: of.clone(),
-        counts: sums.counts,
-        durations: if place < BUSIEST { sums.durations.durations() } else { Durations::default() },
-    };
-    sums.iter().enumerate().map(share).collect()
 }

@@ -1,5 +1,7 @@
 //! What to look for in the history and in the rollups.
 
+use std::ops::RangeInclusive;
+
 use time::OffsetDateTime;
 
 use crate::ids::{KeyId, RequestId};
@@ -23,10 +25,10 @@ impl Status {
         }
     }
 
-    fn bounds(self) -> (i16, i16) {
+    fn bounds(self) -> RangeInclusive<i16> {
         match self {
-            Self::Exactly(status) => (status as i16, status as i16),
-            Self::Class(class) => (i16::from(class) * 100, i16::from(class) * 100 + 99),
+            Self::Exactly(status) => status as i16..=status as i16,
+            Self::Class(class) => i16::from(class) * 100..=i16::from(class) * 100 + 99,
         }
     }
 }
@@ -96,9 +98,8 @@ pub struct Filter {
 }
 
 impl Filter {
-    /// The least and the greatest status.
-    pub(super) fn statuses(&self) -> (i16, i16) {
-        self.status.map_or((0, i16::MAX), Status::bounds)
+    pub(super) fn statuses(&self) -> RangeInclusive<i16> {
+        self.status.map_or(0..=i16::MAX, Status::bounds)
     }
 }
 

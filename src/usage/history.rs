@@ -1,8 +1,10 @@
 //! Reading the history: pages, newest first, that cost the same however long it is.
 //!
 //! The one index is the order of arrival, and a filter may match one row in a million. So the rollups are the index of the
-//! filters: they tell how many rows of which hours match, and the history is read in just the hours that fill the page. An
+//! filters: those of the days tell how many rows of which hours match, and the history is read in just the hours that fill the page. An
 //! hour may still hold many rows for each that matches: after [`LOOK`] rows a page ends early and says how far it looked.
+
+use std::collections::BTreeMap;
 
 use diesel::pg::PgConnection;
 use diesel::prelude::*;
@@ -11,9 +13,9 @@ use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
 use super::consume::routes_there;
+use super::days::{self, day};
 use super::rollups::{ALL_KEYS, ALL_ROUTES};
-use super::{Address, Cursor, Filter, Request, days};
-use crate::clock::hour;
+use super::{Address, Cursor, Filter, Request, by_status, histogram};
 use crate::error::Result;
 use crate::ids::{KeyId, OrgId, RequestId, uuid_floor, uuid_time};
 use crate::profile::Profile;
@@ -21,8 +23,10 @@ use crate::schema::requests;
 
 /// Rows that are looked at for a page: some milliseconds.
 pub const LOOK: usize = 5_000;
-/// Rollup rows that are read to find the next hours, of each route.
-const HOURS: i64 = 200;
+/// Rows of the rollups that are read to find the next hours, of each route: a few days at first, and so many times more of them as
+/// long as they have nothing that matches.
+const DAYS: i64 = 8;
+const MORE: i64 = 8;
 
 /// A page, newest first.
 #[derive(Debug, Clone, Default)]
@@ -148,12 +152,16 @@ struct Stretch {
     most: Uuid,
 }
 
+/// A day of a guide, or an hour that no rollup has yet.
 #[derive(QueryableByName)]
-struct Hour {
+struct Row {
     #[diesel(sql_type = sql::Int8)]
     guide: i64,
     #[diesel(sql_type = sql::Timestamptz)]
     starts_at: OffsetDateTime,
+    /// Requests by their hour, of each status; empty where it is an hour.
+    #[diesel(sql_type = sql::Binary)]
+    hours: Vec<u8>,
     #[diesel(sql_type = sql::Int8)]
     requests: i64,
 }
@@ -196,35 +204,65 @@ impl Walk<'_> {
     }
 
     /// The next hours with enough that matches; none when there are no more.
-    fn stretch(&self, conn: &mut PgConnection, wanted: usize) -> Result<Option<Stretch>> {
-        let hours = self.hours(conn)?;
-        // Beyond the last hour that was read of a route that has more, hours may be missing.
-        let full = |guide: i64| hours.iter().filter(|hour| hour.guide == guide).count() as i64 == HOURS;
-        let capped = (1..=self.guides.len() as i64).filter(|guide| full(*guide));
-        let last = |guide: i64| hours.iter().rfind(|hour| hour.guide == guide).map(|hour| hour.starts_at);
-        let horizons: Vec<OffsetDateTime> = capped.filter_map(last).collect();
-        let is_known = |at: OffsetDateTime| match self.way {
-            Way::Older => horizons.iter().all(|horizon| at >= *horizon),
-            Way::Newer => horizons.iter().all(|horizon| at <= *horizon),
-        };
-        let mut by_hour = std::collections::BTreeMap::<OffsetDateTime, i64>::new();
-        for hour in hours.iter().filter(|hour| is_known(hour.starts_at)) {
-            *by_hour.entry(hour.starts_at).or_default() += hour.requests;
+    fn stretch(&mut self, conn: &mut PgConnection, wanted: usize) -> Result<Option<Stretch>> {
+        let mut limit = DAYS;
+        loop {
+            let rows = self.rows_of_days(conn, limit)?;
+            // The last day that was read of a route that has more may lack other environments, and beyond it days are missing.
+            let of = |guide: i64| rows.iter().filter(move |row| row.guide == guide).map(|row| row.starts_at);
+            let capped = (1..=self.guides.len() as i64).filter(|guide| of(*guide).count() as i64 == limit);
+            let horizon = match self.way {
+                Way::Older => capped.filter_map(|guide| of(guide).min()).max().map(|day| uuid_floor(day + Duration::DAY)),
+                Way::Newer => capped.filter_map(|guide| of(guide).max()).min().map(uuid_floor),
+            };
+            let by_hour = self.hours(&rows, horizon);
+            let mut sum = 0;
+            let mut take = |(at, requests): (&OffsetDateTime, &i64)| {
+                let is_enough = sum >= wanted as i64;
+                // Of the hour that the walk stands in, some may lie behind.
+                sum += if self.stands_in(*at) { 0 } else { *requests };
+                (!is_enough).then_some(*at)
+            };
+            let taken: Vec<OffsetDateTime> = match self.way {
+                Way::Older => by_hour.iter().rev().map_while(&mut take).collect(),
+                Way::Newer => by_hour.iter().map_while(&mut take).collect(),
+            };
+            if let (Some(first), Some(last)) = (taken.first(), taken.last()) {
+                let (oldest, newest) = (*first.min(last), *first.max(last));
+                let (least, most) = (uuid_floor(oldest), uuid_floor(newest + Duration::HOUR));
+                return Ok(Some(Stretch { least: self.least.max(least), most: self.most.min(most) }));
+            }
+            // All that is nearer has nothing.
+            match (horizon, self.way) {
+                (None, _) => return Ok(None),
+                (Some(horizon), Way::Older) => self.most = self.most.min(horizon),
+                (Some(horizon), Way::Newer) => self.least = self.least.max(horizon),
+            }
+            limit = limit.saturating_mul(MORE);
         }
-        let mut sum = 0;
-        let mut take = |(at, requests): (&OffsetDateTime, &i64)| {
-            let is_enough = sum >= wanted as i64;
-            // Of the hour that the walk stands in, some may lie behind.
-            sum += if self.stands_in(*at) { 0 } else { *requests };
-            (!is_enough).then_some(*at)
+    }
+
+    /// How many match in each hour of where the walk may go, up to the horizon.
+    fn hours(&self, rows: &[Row], horizon: Option<Uuid>) -> BTreeMap<OffsetDateTime, i64> {
+        let (least, most) = match self.way {
+            Way::Older => (self.least.max(horizon.unwrap_or(Uuid::nil())), self.most),
+            Way::Newer => (self.least, self.most.min(horizon.unwrap_or(Uuid::max()))),
         };
-        let taken: Vec<OffsetDateTime> = match self.way {
-            Way::Older => by_hour.iter().rev().map_while(&mut take).collect(),
-            Way::Newer => by_hour.iter().map_while(&mut take).collect(),
+        let (statuses, mut by_hour) = (self.filter.statuses(), BTreeMap::new());
+        let mut add = |at: OffsetDateTime, requests: i64| {
+            if uuid_floor(at) < most && uuid_floor(at + Duration::HOUR) > least {
+                *by_hour.entry(at).or_default() += requests;
+            }
         };
-        let (Some(first), Some(last)) = (taken.first(), taken.last()) else { return Ok(None) };
-        let (oldest, newest) = (*first.min(last), *first.max(last));
-        Ok(Some(Stretch { least: self.least.max(uuid_floor(oldest)), most: self.most.min(uuid_floor(newest + Duration::HOUR)) }))
+        for row in rows {
+            if row.guide == 0 {
+                add(row.starts_at, row.requests);
+            }
+            by_status::each(&row.hours, &statuses, |_, bytes| {
+                histogram::each(bytes, |hour, requests| add(row.starts_at + Duration::hours(hour.into()), requests));
+            });
+        }
+        by_hour
     }
 
     fn stands_in(&self, at: OffsetDateTime) -> bool {
@@ -232,39 +270,33 @@ impl Walk<'_> {
         uuid_floor(at) < edge && edge < uuid_floor(at + Duration::HOUR)
     }
 
-    /// Rows of the rollups, and what is not in them yet, nearest first.
-    fn hours(&self, conn: &mut PgConnection) -> Result<Vec<Hour>> {
-        let order = self.order();
-        let (least_status, most_status) = self.filter.statuses();
-        // The last moment before an exclusive bound that is the least id of its own.
-        let before = |at: OffsetDateTime| if uuid_floor(at) == self.most { at - Duration::MILLISECOND } else { at };
-        let mut hours: Vec<Hour> = diesel::sql_query(format!(
-            "(SELECT g.guide, u.starts_at, u.requests FROM unnest($3) WITH ORDINALITY AS g (route, guide) CROSS JOIN LATERAL (
-                 SELECT starts_at, requests FROM usage_hours
+    /// Rows of the rollups, so many of each guide and the nearest, and what is not in them yet.
+    fn rows_of_days(&self, conn: &mut PgConnection, limit: i64) -> Result<Vec<Row>> {
+        let (order, statuses) = (self.order(), self.filter.statuses());
+        let at = |id: Uuid, otherwise| uuid_time(id).unwrap_or(otherwise);
+        let (first, last) = (at(self.least, OffsetDateTime::UNIX_EPOCH), at(self.most, LAST));
+        Ok(diesel::sql_query(format!(
+            "(SELECT g.guide, u.starts_at, u.hours, 0::int8 AS requests FROM unnest($3) WITH ORDINALITY AS g (route, guide) CROSS JOIN LATERAL (
+                 SELECT starts_at, hours FROM usage_days
                  WHERE organization_id = $1 AND key_id = $2 AND route = g.route AND starts_at >= $4 AND starts_at <= $5
-                     AND ($6 IS NULL OR environment = $6) AND status BETWEEN $7 AND $8
-                 ORDER BY starts_at {order} LIMIT {HOURS}) u)
+                     AND ($6 IS NULL OR environment = $6)
+                 ORDER BY starts_at {order} LIMIT {limit}) u)
              UNION ALL
-             SELECT 0, hour, sum(requests)::int8 FROM usage_pending
-             WHERE organization_id = $1 AND ($9 IS NULL OR key_id = $9) AND ('*' = ANY ($3) OR route = ANY ($3)) AND hour >= $4 AND hour <= $5
-                 AND ($6 IS NULL OR environment = $6) AND status BETWEEN $7 AND $8
+             SELECT 0, hour, ''::bytea, sum(requests)::int8 FROM usage_pending
+             WHERE organization_id = $1 AND ($7 IS NULL OR key_id = $7) AND ('*' = ANY ($3) OR route = ANY ($3)) AND hour >= $4 AND hour <= $5
+                 AND ($6 IS NULL OR environment = $6) AND status BETWEEN $8 AND $9
              GROUP BY hour"
         ))
         .bind::<sql::Uuid, _>(self.organization)
         .bind::<sql::Uuid, _>(self.filter.key.unwrap_or(ALL_KEYS))
         .bind::<sql::Array<sql::Text>, _>(&self.guides)
-        .bind::<sql::Timestamptz, _>(uuid_time(self.least).map_or(OffsetDateTime::UNIX_EPOCH, hour))
-        .bind::<sql::Timestamptz, _>(uuid_time(self.most).map_or(LAST, |at| hour(before(at))))
+        .bind::<sql::Timestamptz, _>(day(first).midnight().assume_utc())
+        .bind::<sql::Timestamptz, _>(last)
         .bind::<sql::Nullable<sql::Text>, _>(&self.filter.environment)
-        .bind::<sql::Int2, _>(least_status)
-        .bind::<sql::Int2, _>(most_status)
         .bind::<sql::Nullable<sql::Uuid>, _>(self.filter.key)
-        .load(conn)?;
-        hours.sort_by_key(|hour| hour.starts_at);
-        if self.way == Way::Older {
-            hours.reverse();
-        }
-        Ok(hours)
+        .bind::<sql::Int2, _>(statuses.start())
+        .bind::<sql::Int2, _>(statuses.end())
+        .load(conn)?)
     }
 
     fn order(&self) -> &'static str {
@@ -273,7 +305,7 @@ impl Walk<'_> {
 
     /// The rows of a stretch. Its bounds are written out, so that no other days are planned for.
     fn rows(&self, Stretch { least, most }: &Stretch) -> String {
-        let (least_status, most_status) = self.filter.statuses();
+        let (least_status, most_status) = self.filter.statuses().into_inner();
         // Said in so many words for the sake of the index of what was not accepted.
         let refused = if least_status >= 400 {
             format!("AND status >= 400 AND status BETWEEN {least_status} AND {most_status}")
@@ -290,7 +322,7 @@ impl Walk<'_> {
     /// What is wanted of a stretch, in the order of the walk; and where that is not enough, the last row that may be looked at, if
     /// there are so many.
     fn look(&self, conn: &mut PgConnection, stretch: &Stretch, wanted: usize) -> Result<Vec<Looked>> {
-        let (least_status, most_status) = self.filter.statuses();
+        let (least_status, most_status) = self.filter.statuses().into_inner();
         let (routes, path) = match &self.filter.address {
             Some(Address::Routes(routes)) => (Some(routes), None),
             Some(Address::Path(path)) => (None, Some(path)),

@@ -9,6 +9,7 @@
 //! partition that a row is in. [`rollups`] tells how the counts are kept so that all agree, [`history`](mod@history) how pages stay fast.
 
 mod around;
+mod by_status;
 mod consume;
 mod consumption;
 mod days;

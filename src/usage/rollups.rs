@@ -10,7 +10,8 @@
 //! one and adds them to the other in one transaction.
 //!
 //! Each request is in four rows of either table: of its key and its route, of its key and all routes, of all keys and its route, of
-//! all keys and all routes. So whatever a filter asks, what is read grows with the period and not with keys and routes.
+//! all keys and all routes. So whatever a filter asks, what is read grows with the period and not with keys and routes. A row holds
+//! all statuses side by side ([`by_status`](super::by_status)): a row for each made a busy period eight times as many.
 
 use std::collections::BTreeMap;
 use std::marker::PhantomData;
@@ -22,7 +23,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::Uses;
-use super::histogram::Tally;
+use super::by_status::ByStatus;
 use crate::error::Result;
 use crate::ids::{KeyId, OrgId, RequestId};
 use crate::statement::statement;
@@ -82,17 +83,9 @@ struct Place {
     route: String,
     starts_at: OffsetDateTime,
     environment: String,
-    status: i16,
 }
 
-#[derive(Debug, Default)]
-struct Sums {
-    requests: i64,
-    durations: Tally,
-    hours: Tally,
-}
-
-type Rollup = BTreeMap<Place, Sums>;
+type Rollup = BTreeMap<Place, ByStatus>;
 
 /// What the folding thread sets on a fresh connection.
 ///
@@ -134,18 +127,8 @@ pub fn fold(conn: &mut PgConnection) -> Result<i64> {
 
 fn add(rollup: &mut Rollup, row: &Pending, starts_at: OffsetDateTime) {
     for (key, route) in [(row.key, row.route.as_str()), (row.key, ALL_ROUTES), (ALL_KEYS, row.route.as_str()), (ALL_KEYS, ALL_ROUTES)] {
-        let place = Place {
-            organization: row.organization,
-            key,
-            route: route.to_owned(),
-            starts_at,
-            environment: row.environment.clone(),
-            status: row.status,
-        };
-        let sums = rollup.entry(place).or_default();
-        sums.requests += row.requests;
-        sums.durations.add(row.bucket, row.requests);
-        sums.hours.add(row.hour.hour().into(), row.requests);
+        let place = Place { organization: row.organization, key, route: route.to_owned(), starts_at, environment: row.environment.clone() };
+        rollup.entry(place).or_default().add(row.status, row.bucket, row.hour.hour().into(), row.requests);
     }
 }
 
@@ -163,6 +146,8 @@ struct Before {
     #[diesel(sql_type = sql::Int8)]
     place: i64,
     #[diesel(sql_type = sql::Binary)]
+    statuses: Vec<u8>,
+    #[diesel(sql_type = sql::Binary)]
     durations: Vec<u8>,
     #[diesel(sql_type = sql::Binary)]
     hours: Vec<u8>,
@@ -176,7 +161,6 @@ fn store(conn: &mut PgConnection, table: &str, mut rollup: Rollup) -> Result<()>
     let routes: Vec<&str> = places.iter().map(|place| place.route.as_str()).collect();
     let starts: Vec<OffsetDateTime> = places.iter().map(|place| place.starts_at).collect();
     let environments: Vec<&str> = places.iter().map(|place| place.environment.as_str()).collect();
-    let statuses: Vec<i16> = places.iter().map(|place| place.status).collect();
     let named = |text: String| {
         diesel::sql_query(text)
             .bind::<sql::Array<sql::Uuid>, _>(&organizations)
@@ -184,34 +168,31 @@ fn store(conn: &mut PgConnection, table: &str, mut rollup: Rollup) -> Result<()>
             .bind::<sql::Array<sql::Text>, _>(&routes)
             .bind::<sql::Array<sql::Timestamptz>, _>(&starts)
             .bind::<sql::Array<sql::Text>, _>(&environments)
-            .bind::<sql::Array<sql::Int2>, _>(&statuses)
     };
-    // The tallies can't be added up by the database; nobody else writes these rows meanwhile, see LOCK.
+    // What is of each status can't be added up by the database; nobody else writes these rows meanwhile, see LOCK.
     let before: Vec<Before> = named(format!(
-        "SELECT p.place, u.durations, u.hours
-         FROM unnest($1, $2, $3, $4, $5, $6) WITH ORDINALITY AS p (organization_id, key_id, route, starts_at, environment, status, place)
-         JOIN {table} u USING (organization_id, key_id, route, starts_at, environment, status)"
+        "SELECT p.place, u.statuses, u.durations, u.hours
+         FROM unnest($1, $2, $3, $4, $5) WITH ORDINALITY AS p (organization_id, key_id, route, starts_at, environment, place)
+         JOIN {table} u USING (organization_id, key_id, route, starts_at, environment)"
     ))
     .load(conn)?;
-    for Before { place, durations, hours } in before {
+    for Before { place, statuses, durations, hours } in before {
         let sums = usize::try_from(place - 1).ok().and_then(|place| places.get(place)).and_then(|place| rollup.get_mut(place));
         if let Some(sums) = sums {
-            sums.durations.add_bytes(&durations);
-            sums.hours.add_bytes(&hours);
+            sums.add_bytes(&statuses, &durations, &hours);
         }
     }
-    let requests: Vec<i64> = rollup.values().map(|sums| sums.requests).collect();
-    let durations: Vec<Vec<u8>> = rollup.values().map(|sums| sums.durations.to_bytes()).collect();
-    let hours: Vec<Vec<u8>> = rollup.values().map(|sums| sums.hours.to_bytes()).collect();
+    let column = |which: fn(&ByStatus) -> Vec<u8>| rollup.values().map(which).collect::<Vec<_>>();
     named(format!(
-        "INSERT INTO {table} AS u (organization_id, key_id, route, starts_at, environment, status, requests, durations, hours)
+        "INSERT INTO {table} AS u (organization_id, key_id, route, starts_at, environment, requests, statuses, durations, hours)
          SELECT * FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9)
-         ON CONFLICT (organization_id, key_id, route, starts_at, environment, status) DO UPDATE
-         SET requests = u.requests + excluded.requests, durations = excluded.durations, hours = excluded.hours"
+         ON CONFLICT (organization_id, key_id, route, starts_at, environment) DO UPDATE
+         SET requests = excluded.requests, statuses = excluded.statuses, durations = excluded.durations, hours = excluded.hours"
     ))
-    .bind::<sql::Array<sql::Int8>, _>(requests)
-    .bind::<sql::Array<sql::Binary>, _>(durations)
-    .bind::<sql::Array<sql::Binary>, _>(hours)
+    .bind::<sql::Array<sql::Int8>, _>(rollup.values().map(ByStatus::requests).collect::<Vec<_>>())
+    .bind::<sql::Array<sql::Binary>, _>(column(ByStatus::statuses))
+    .bind::<sql::Array<sql::Binary>, _>(column(ByStatus::durations))
+    .bind::<sql::Array<sql::Binary>, _>(column(ByStatus::hours))
     .execute(conn)?;
     Ok(())
 }
