@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use diesel::pg::PgConnection;
-use diesel::r2d2::{ConnectionManager, Pool};
+use diesel::r2d2::{ConnectionManager, CustomizeConnection, Pool};
 use diesel::{Connection, RunQueryDsl};
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 use time::OffsetDateTime;
@@ -30,6 +30,7 @@ impl Db {
             .min_idle(Some(1))
             // Also bounds how long r2d2 waits between tries to reconnect: at most half of it.
             .connection_timeout(Duration::from_secs(1))
+            .connection_customizer(Box::new(Session))
             .error_handler(Box::new(r2d2_log::ToTrace))
             .build_unchecked(ConnectionManager::new(&url));
         Self { pool, url }
@@ -62,7 +63,9 @@ impl Db {
     /// # Errors
     /// `Unavailable` when the database does not answer.
     pub fn connect(&self) -> Result<PgConnection> {
-        PgConnection::establish(&self.url).map_err(|e| Error::Unavailable(e.to_string()))
+        let mut conn = PgConnection::establish(&self.url).map_err(|e| Error::Unavailable(e.to_string()))?;
+        settle_session(&mut conn)?;
+        Ok(conn)
     }
 
     /// Brings the schema up to this program's version, one instance at a time.
@@ -90,6 +93,21 @@ impl Db {
     pub fn pool_state(&self) -> (u32, u32) {
         let state = self.pool.state();
         (state.connections, state.idle_connections)
+    }
+}
+
+/// What every connection is set to: statements here are over long before compiling them would have paid.
+fn settle_session(conn: &mut PgConnection) -> diesel::QueryResult<()> {
+    diesel::sql_query("SET jit = off").execute(conn)?;
+    Ok(())
+}
+
+#[derive(Debug)]
+struct Session;
+
+impl CustomizeConnection<PgConnection, diesel::r2d2::Error> for Session {
+    fn on_acquire(&self, conn: &mut PgConnection) -> std::result::Result<(), diesel::r2d2::Error> {
+        settle_session(conn).map_err(diesel::r2d2::Error::QueryError)
     }
 }
 

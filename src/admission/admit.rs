@@ -139,7 +139,6 @@ impl Decide for Admit {
     fn connected(&self, conn: &mut PgConnection) -> Result<()> {
         // The statement is the same for ever and its arrays are small: a plan made once is the right one.
         diesel::sql_query("SET plan_cache_mode = force_generic_plan").execute(conn)?;
-        diesel::sql_query("SET jit = off").execute(conn)?;
         // Nothing it writes has to survive a crash of PostgreSQL: windows are unlogged.
         diesel::sql_query("SET synchronous_commit = off").execute(conn)?;
         Ok(())

@@ -97,7 +97,6 @@ impl Decide for Settle {
 
     fn connected(&self, conn: &mut PgConnection) -> Result<()> {
         diesel::sql_query("SET plan_cache_mode = force_generic_plan").execute(conn)?;
-        diesel::sql_query("SET jit = off").execute(conn)?;
         // Whatever the cluster's default is: an answer means that it is on disk.
         diesel::sql_query("SET synchronous_commit = on").execute(conn)?;
         Ok(())

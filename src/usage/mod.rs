@@ -20,6 +20,7 @@ mod period;
 mod record;
 pub mod rollups;
 mod uses;
+mod walk;
 
 use diesel::pg::PgConnection;
 use diesel::prelude::*;
@@ -30,10 +31,11 @@ pub use consume::{BUSIEST, By, consumption};
 pub use consumption::{Bin, Consumption, Counts, Durations, Share};
 pub use days::{day, drop_days, ensure, make_days, oldest_day};
 pub use filter::{Address, Cursor, Filter, Status};
-pub use history::{LOOK, Page, history, request};
+pub use history::{Page, history, request};
 pub use period::{Period, Span};
 pub use record::{Record, insert};
 pub use uses::{Uses, uses};
+pub use walk::LOOK;
 
 use crate::error::Result;
 use crate::ids::{JobId, KeyId, OrgId, RequestId};

@@ -94,7 +94,6 @@ type Rollup = BTreeMap<Place, ByStatus>;
 pub fn settle_session(conn: &mut PgConnection) -> Result<()> {
     // A day waits for its readers before it is dropped, but not for a backup of an hour: it is dropped in the next one.
     diesel::sql_query("SET lock_timeout = '5s'").execute(conn)?;
-    diesel::sql_query("SET jit = off").execute(conn)?;
     Ok(())
 }
 

@@ -98,7 +98,7 @@ impl Decide for Claim {
 /// What the delivering threads set on a fresh connection: plans are made once, and not for reading a table from end to end because
 /// it happens to be short now; and a commit means that it is on disk.
 pub(super) fn settle_session(conn: &mut PgConnection) -> Result<()> {
-    for setting in ["plan_cache_mode = force_generic_plan", "jit = off", "enable_seqscan = off", "synchronous_commit = on"] {
+    for setting in ["plan_cache_mode = force_generic_plan", "enable_seqscan = off", "synchronous_commit = on"] {
         diesel::sql_query(format!("SET {setting}")).execute(conn)?;
     }
     Ok(())
