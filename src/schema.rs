@@ -250,6 +250,7 @@ diesel::table! {
         requests -> Int8,
         statuses -> Bytea,
         durations -> Bytea,
+        all_durations -> Bytea,
         hours -> Bytea,
     }
 }
@@ -264,6 +265,7 @@ diesel::table! {
         requests -> Int8,
         statuses -> Bytea,
         durations -> Bytea,
+        all_durations -> Bytea,
         hours -> Bytea,
     }
 }

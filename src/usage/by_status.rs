@@ -47,6 +47,15 @@ impl ByStatus {
         self.to_bytes(|sums| sums.durations.to_bytes())
     }
 
+    /// Of all statuses together, in the same form: as if of one that there is not.
+    pub(super) fn all_durations(&self) -> Vec<u8> {
+        let mut all = Tally::default();
+        self.0.values().for_each(|sums| all.add_all(&sums.durations));
+        let mut bytes = Vec::new();
+        put(&mut bytes, 0, &all.to_bytes());
+        bytes
+    }
+
     pub(super) fn hours(&self) -> Vec<u8> {
         self.to_bytes(|sums| sums.hours.to_bytes())
     }
@@ -54,14 +63,17 @@ impl ByStatus {
     fn to_bytes(&self, which: impl Fn(&Sums) -> Vec<u8>) -> Vec<u8> {
         let mut bytes = Vec::new();
         for (status, sums) in &self.0 {
-            let of_status = which(sums);
-            bytes.extend(status.to_be_bytes());
-            // A tally of all the buckets there can be is a tenth of what fits.
-            bytes.extend((of_status.len() as i16).to_be_bytes());
-            bytes.extend(of_status);
+            put(&mut bytes, *status, &which(sums));
         }
         bytes
     }
+}
+
+fn put(bytes: &mut Vec<u8>, status: i16, of_status: &[u8]) {
+    bytes.extend(status.to_be_bytes());
+    // A tally of all the buckets there can be is a tenth of what fits.
+    bytes.extend((of_status.len() as i16).to_be_bytes());
+    bytes.extend(of_status);
 }
 
 /// Whatever the status.
@@ -118,5 +130,11 @@ mod tests {
             super::super::histogram::each(bytes, |hour, requests| hours.push((status, hour, requests)))
         });
         assert_eq!(hours, [(200, 23, 6), (429, 0, 2)]);
+        let mut all = Tally::default();
+        each(&twice.all_durations(), &ALL, |_, bytes| all.add_bytes(bytes));
+        let mut expected = Tally::default();
+        expected.add(7, 6);
+        expected.add(9, 2);
+        assert_eq!(all, expected);
     }
 }

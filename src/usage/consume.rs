@@ -10,7 +10,7 @@ use diesel::sql_types as sql;
 use time::{Duration, OffsetDateTime};
 
 use super::by_status;
-use super::histogram::{self, Total};
+use super::histogram::{self, Tally};
 use super::{Address, Bin, Consumption, Counts, Durations, Filter, Share, Span};
 use crate::error::Result;
 use crate::ids::{KeyId, OrgId};
@@ -171,7 +171,7 @@ struct Grouped {
 #[derive(Default)]
 struct Sums {
     counts: Counts,
-    durations: Total,
+    durations: Tally,
 }
 
 impl Sums {
@@ -235,8 +235,9 @@ impl Asked<'_> {
 
     fn bins(&self, conn: &mut PgConnection, pending: &[Pending]) -> Result<Consumption> {
         let Span { from, to, bin } = self.span;
-        let (what, statuses) = ("starts_at, statuses, durations, hours", self.filter.statuses());
-        let rows: Vec<Row> = self.rows(conn, what, bin < Duration::DAY, (ONE_KEY, ONE_ROUTE, Busiest::default()), "")?;
+        let what = format!("starts_at, statuses, {} AS durations, hours", self.durations());
+        let statuses = self.filter.statuses();
+        let rows: Vec<Row> = self.rows(conn, &what, bin < Duration::DAY, (ONE_KEY, ONE_ROUTE, Busiest::default()), "")?;
         let (length, step) = ((to - from).whole_seconds(), bin.whole_seconds().max(1));
         let count = usize::try_from((length + step - 1) / step).unwrap_or(0);
         let mut bins: Vec<Sums> = std::iter::repeat_with(Sums::default).take(count).collect();
@@ -301,10 +302,15 @@ impl Asked<'_> {
     /// Of the whole span, which the database brings together. How often of all of them; how long of the busiest alone.
     fn grouped(&self, conn: &mut PgConnection, keys: &str, routes: &str, busiest: Option<Busiest>) -> Result<Vec<Grouped>> {
         let what = match busiest {
-            None => "key_id, route, string_agg(statuses, '') AS statuses, ''::bytea AS durations",
-            Some(_) => "key_id, route, ''::bytea AS statuses, string_agg(durations, '') AS durations",
+            None => "key_id, route, string_agg(statuses, '') AS statuses, ''::bytea AS durations".to_owned(),
+            Some(_) => format!("key_id, route, ''::bytea AS statuses, string_agg({}, '') AS durations", self.durations()),
         };
-        self.rows(conn, what, self.is_by_hour(), (keys, routes, busiest.unwrap_or_default()), "GROUP BY key_id, route")
+        self.rows(conn, &what, self.is_by_hour(), (keys, routes, busiest.unwrap_or_default()), "GROUP BY key_id, route")
+    }
+
+    /// The column of the durations that are wanted.
+    fn durations(&self) -> &'static str {
+        if self.filter.status.is_none() { "all_durations" } else { "durations" }
     }
 
     /// Whether the span begins or ends within a day.

@@ -3,8 +3,6 @@
 //! The form in the database: for each key that has any, in order, the step from the key before and the number, both as LEB128. A
 //! histogram of a busy hour is some forty bytes, so that a period's durations are read with its counts.
 
-use std::collections::BTreeMap;
-
 use super::Durations;
 
 /// Each bucket is a tenth wider than the one before, so what a bucket stands for is within five hundredths of all in it.
@@ -20,13 +18,17 @@ fn middle(bucket: i16) -> i64 {
     GROWTH.powi(bucket.into()).round() as i64
 }
 
-/// Numbers by key.
+/// Numbers by key, with a place for each: a period of a busy organization adds up hundreds of thousands of them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Tally(BTreeMap<i16, i64>);
+pub(super) struct Tally(Vec<i64>);
 
 impl Tally {
     pub(super) fn add(&mut self, key: i16, number: i64) {
-        *self.0.entry(key).or_default() += number;
+        let place = usize::try_from(key).unwrap_or(0);
+        if place >= self.0.len() {
+            self.0.resize(place + 1, 0);
+        }
+        self.0[place] += number;
     }
 
     /// Adds what was written by [`Tally::to_bytes`]; what can't be read ends it.
@@ -34,37 +36,22 @@ impl Tally {
         each(bytes, |key, number| self.add(key, number));
     }
 
+    pub(super) fn add_all(&mut self, other: &Self) {
+        other.each(|key, number| self.add(key, number));
+    }
+
+    fn each(&self, mut tell: impl FnMut(i16, i64)) {
+        (0..).zip(&self.0).filter(|(_, number)| **number != 0).for_each(|(key, number)| tell(key, *number));
+    }
+
     pub(super) fn to_bytes(&self) -> Vec<u8> {
-        let (mut bytes, mut before) = (Vec::with_capacity(self.0.len() * 3), 0);
-        for (key, number) in &self.0 {
+        let (mut bytes, mut before) = (Vec::new(), 0);
+        self.each(|key, number| {
             write(&mut bytes, (key - before).unsigned_abs().into());
             write(&mut bytes, number.unsigned_abs());
-            before = *key;
-        }
+            before = key;
+        });
         bytes
-    }
-}
-
-/// Durations that many tallies are added up to: a place for each bucket, since a period of a busy organization has thousands of them.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Total(Vec<i64>);
-
-impl Total {
-    pub(super) fn add(&mut self, bucket: i16, number: i64) {
-        let place = usize::try_from(bucket).unwrap_or(0);
-        if place >= self.0.len() {
-            self.0.resize(place + 1, 0);
-        }
-        self.0[place] += number;
-    }
-
-    /// As [`Tally::add_bytes`].
-    pub(super) fn add_bytes(&mut self, bytes: &[u8]) {
-        each(bytes, |bucket, number| self.add(bucket, number));
-    }
-
-    pub(super) fn add_all(&mut self, other: &Self) {
-        (0..).zip(&other.0).filter(|(_, number)| **number != 0).for_each(|(bucket, number)| self.add(bucket, *number));
     }
 
     pub(super) fn durations(&self) -> Durations {
@@ -104,6 +91,10 @@ fn write(bytes: &mut Vec<u8>, mut number: u64) {
 }
 
 fn read(bytes: &mut &[u8]) -> Option<u64> {
+    if let Some((byte @ ..0x80, rest)) = bytes.split_first() {
+        *bytes = rest;
+        return Some((*byte).into());
+    }
     let (mut number, mut shift) = (0, 0);
     while let Some((byte, rest)) = bytes.split_first() {
         *bytes = rest;
@@ -130,14 +121,16 @@ mod tests {
         twice.add_bytes(&tally.to_bytes());
         assert_eq!(twice, tally);
         twice.add_bytes(&tally.to_bytes());
-        assert_eq!(twice.0.values().copied().collect::<Vec<_>>(), [2, 254, 256, i64::MAX / 4 * 2]);
+        let mut told = Vec::new();
+        twice.each(|key, number| told.push((key, number)));
+        assert_eq!(told, [(0, 2), (17, 254), (18, 256), (225, i64::MAX / 4 * 2)]);
         assert!(Tally::default().to_bytes().is_empty());
     }
 
     #[test]
     fn quantiles_are_within_five_hundredths() {
         for scale in [1, 37, 1_000, 2_000_000] {
-            let (mut tally, mut total) = (Tally::default(), Total::default());
+            let (mut tally, mut total) = (Tally::default(), Tally::default());
             (1..=1_000).for_each(|n| tally.add(bucket(n * scale), 1));
             total.add_bytes(&tally.to_bytes());
             let Durations { p50: Some(p50), p95: Some(p95) } = total.durations() else { panic!("none") };
@@ -146,7 +139,7 @@ mod tests {
                 assert!((found - exact).abs() as f64 <= exact as f64 * 0.05 + 1.0, "{found} for {exact}");
             }
         }
-        assert_eq!(Total::default().durations(), Durations::default());
+        assert_eq!(Tally::default().durations(), Durations::default());
         assert!(bucket(0) == 0 && bucket(i32::MAX) < 300);
     }
 }

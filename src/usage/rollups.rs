@@ -112,16 +112,20 @@ pub fn fold(conn: &mut PgConnection) -> Result<i64> {
         if taken.is_empty() {
             return Ok(0);
         }
-        let (mut hours, mut days) = (Rollup::new(), Rollup::new());
-        for row in &taken {
-            add(&mut hours, row, row.hour);
-            add(&mut days, row, row.hour.replace_time(time::Time::MIDNIGHT));
-        }
-        store(conn, "usage_hours", hours)?;
-        store(conn, "usage_days", days)?;
+        let hour = |row: &Pending| row.hour;
+        let day = |row: &Pending| row.hour.replace_time(time::Time::MIDNIGHT);
+        // One after the other: with many keys at work each takes megabytes.
+        store(conn, "usage_hours", rollup(&taken, hour))?;
+        store(conn, "usage_days", rollup(&taken, day))?;
         store_uses(conn, &taken)?;
         Ok(taken.len() as i64)
     })
+}
+
+fn rollup(taken: &[Pending], starts_at: impl Fn(&Pending) -> OffsetDateTime) -> Rollup {
+    let mut rollup = Rollup::new();
+    taken.iter().for_each(|row| add(&mut rollup, row, starts_at(row)));
+    rollup
 }
 
 fn add(rollup: &mut Rollup, row: &Pending, starts_at: OffsetDateTime) {
@@ -183,14 +187,16 @@ fn store(conn: &mut PgConnection, table: &str, mut rollup: Rollup) -> Result<()>
     }
     let column = |which: fn(&ByStatus) -> Vec<u8>| rollup.values().map(which).collect::<Vec<_>>();
     named(format!(
-        "INSERT INTO {table} AS u (organization_id, key_id, route, starts_at, environment, requests, statuses, durations, hours)
-         SELECT * FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9)
+        "INSERT INTO {table} AS u (organization_id, key_id, route, starts_at, environment, requests, statuses, durations, all_durations, hours)
+         SELECT * FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
          ON CONFLICT (organization_id, key_id, route, starts_at, environment) DO UPDATE
-         SET requests = excluded.requests, statuses = excluded.statuses, durations = excluded.durations, hours = excluded.hours"
+         SET requests = excluded.requests, statuses = excluded.statuses, durations = excluded.durations,
+             all_durations = excluded.all_durations, hours = excluded.hours"
     ))
     .bind::<sql::Array<sql::Int8>, _>(rollup.values().map(ByStatus::requests).collect::<Vec<_>>())
     .bind::<sql::Array<sql::Binary>, _>(column(ByStatus::statuses))
     .bind::<sql::Array<sql::Binary>, _>(column(ByStatus::durations))
+    .bind::<sql::Array<sql::Binary>, _>(column(ByStatus::all_durations))
     .bind::<sql::Array<sql::Binary>, _>(column(ByStatus::hours))
     .execute(conn)?;
     Ok(())
