@@ -20,7 +20,7 @@ use crate::error::{Error, FieldError, Result};
 use crate::ids::{KeyId, RequestId};
 use crate::keys::{self, Key};
 use crate::profile::Profile;
-use crate::usage::{self, Address, Cursor, Filter, LOOK, Page, Span};
+use crate::usage::{self, Address, Consumption, Cursor, Filter, LOOK, Page, Span};
 use asked::Asked;
 use consumption::{Charts, KeyLabel, Section};
 pub use export::export;
@@ -153,11 +153,23 @@ pub async fn index(member: Member, request: HttpRequest) -> Answer {
         let example = super::keys::first_request(&member.site);
         return fragment(&Pages { frame: member.frame, asked, history, example });
     }
-    let screen = screen(member, asked, filter).await?;
-    match screen.shown {
-        Some(Shown { charts, .. }) if target.ends_with(b"#consumption") => fragment(&Section { charts }),
-        _ => fragment(&screen.as_usage()),
+    if target.ends_with(b"#consumption") {
+        let (organization, profile, by) = (member.organization.id, member.site.profile.clone(), asked.by());
+        let read = move |conn: &mut _| {
+            db::snapshot(conn, |conn| {
+                let told = usage::consumption(conn, organization, &profile, &filter.0, filter.1, by)?;
+                Ok((told, keys::all(conn, organization)?))
+            })
+        };
+        let (told, keys) = member.site.db.run(read).await?;
+        return fragment(&Section { charts: charts(&member, &asked, &told, &keys) });
     }
+    fragment(&screen(member, asked, filter).await?.as_usage())
+}
+
+fn charts(member: &Member, asked: &Asked, told: &Consumption, keys: &[Key]) -> Charts {
+    let link = Asked { by: String::new(), ..asked.clone() }.link(&member.frame);
+    Charts::of(told, member.frame.now, asked.by(), link, |key| label(keys, &member.site.profile, key))
 }
 
 /// The page for filters that make no sense: they stand as they were typed, with what is wrong.
@@ -197,13 +209,11 @@ async fn screen(member: Member, asked: Asked, (filter, span): (Filter, Span)) ->
     if let Some(Cursor::Before(id)) = cursor {
         asked.before = Some(id.to_string());
     }
-    let profile = member.site.profile.clone();
-    let label = |key: KeyId| label(&keys, &profile, key);
-    let charts = Charts::of(&told, now, by, Asked { by: String::new(), ..asked.clone() }.link(&member.frame), label);
+    let charts = charts(&member, &asked, &told, &keys);
     let is_consumed = told.total.requests() > 0;
     let history = History { is_consumed, ..history(&member, &asked, span, page, &prefixes).await? };
     let example = super::keys::first_request(&member.site);
-    let (shown, keys) = (Some(Shown { charts, of_routes, history }), choices(keys, &asked, now));
+    let (shown, keys, profile) = (Some(Shown { charts, of_routes, history }), choices(keys, &asked, now), member.site.profile.clone());
     Ok(Index { frame: member.frame, asked, keys, shown, example, profile, errors: Vec::new() })
 }
 

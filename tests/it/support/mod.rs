@@ -16,6 +16,7 @@ mod database;
 mod desk;
 mod make;
 pub mod receiver;
+mod record;
 mod server;
 mod webhooks;
 
@@ -25,5 +26,6 @@ pub use database::{TestDb, empty_database, number, root};
 pub use desk::Desk;
 pub use make::{Key, Make, Org, User, key_text};
 pub use receiver::{Receiver, Reply};
+pub use record::record;
 pub use server::Server;
 pub use webhooks::{NewDelivery, Try, backlog};

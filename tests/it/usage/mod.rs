@@ -7,7 +7,7 @@ mod plans;
 
 use diesel::pg::PgConnection;
 use latchkey::actor::Actor;
-use latchkey::ids::{KeyId, OrgId, RequestId};
+use latchkey::ids::{KeyId, OrgId};
 use latchkey::keys::{self, NewKey};
 use latchkey::orgs;
 use latchkey::outcome::Outcome;
@@ -17,7 +17,7 @@ use rand::RngExt;
 use rand::rngs::StdRng;
 use time::{Duration, OffsetDateTime};
 
-use crate::support::TestDb;
+use crate::support::{TestDb, record};
 
 const ROUTES: [(&str, &str, &str); 5] = [
     ("POST", "/analyses", "POST /analyses"),
@@ -82,11 +82,6 @@ impl World {
         let (method, path, route) = ROUTES[random.random_range(0..ROUTES.len())];
         let (status, outcome) = STATUSES[random.random_range(0..STATUSES.len())];
         Record {
-            id: RequestId::new(at),
-            organization: *organization,
-            at,
-            key,
-            generation: 1,
             environment: environment.into(),
             method: method.into(),
             path: path.into(),
@@ -95,11 +90,7 @@ impl World {
             outcome,
             duration_us: random.random_range(50..3_000_000),
             credits: i64::from(status == 202),
-            address: "203.0.113.24".into(),
-            user_agent: "python-httpx/0.28".into(),
-            job: None,
-            stale: false,
-            detail: None,
+            ..record(*organization, key, at)
         }
     }
 

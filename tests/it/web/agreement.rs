@@ -3,7 +3,6 @@
 use diesel::RunQueryDsl;
 use diesel::sql_types as sql;
 use latchkey::clock;
-use latchkey::ids::RequestId;
 use latchkey::outcome::Outcome;
 use latchkey::usage::{self, Record};
 use rand::rngs::StdRng;
@@ -11,7 +10,7 @@ use rand::{RngExt, SeedableRng};
 use time::{Duration, OffsetDateTime};
 
 use super::path;
-use crate::support::{Answer, App, Client, Make};
+use crate::support::{self, Answer, App, Client, Make};
 
 #[derive(diesel::QueryableByName)]
 struct Count {
@@ -38,11 +37,6 @@ fn traffic(make: &Make, random: &mut StdRng, from: OffsetDateTime, to: OffsetDat
         let (method, path, route) = routes[random.random_range(0..routes.len())];
         let (status, outcome) = statuses[random.random_range(0..statuses.len())];
         Record {
-            id: RequestId::new(at),
-            organization: make.here().id,
-            at,
-            key: key.id,
-            generation: 1,
             environment: environment.into(),
             method: method.into(),
             path: path.into(),
@@ -50,12 +44,7 @@ fn traffic(make: &Make, random: &mut StdRng, from: OffsetDateTime, to: OffsetDat
             status,
             outcome,
             duration_us: random.random_range(100..900_000),
-            credits: 0,
-            address: "203.0.113.24".into(),
-            user_agent: "python-httpx/0.28".into(),
-            job: None,
-            stale: false,
-            detail: None,
+            ..support::record(make.here().id, key.id, at)
         }
     };
     (0..count).map(|_| record()).collect()

@@ -4,43 +4,31 @@ use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 
 use latchkey::clock;
-use latchkey::ids::RequestId;
 use latchkey::outcome::Outcome;
 use latchkey::usage::{self, Record};
 use time::{Duration, OffsetDateTime};
 
 use super::path;
-use crate::support::{App, Make};
+use crate::support::{App, Make, record};
 
 const EVIL: &str = "=HYPERLINK(\"http://evil.example\",\"x\")";
 
 /// One a second, the newest a minute ago.
 fn records(make: &Make, count: usize, now: OffsetDateTime) -> Vec<Record> {
-    let record = |n: usize| {
+    let nth = |n: usize| {
         let at = now - Duration::seconds(60 + n as i64);
         let status = if n.is_multiple_of(10) { 429 } else { 200 };
         Record {
-            id: RequestId::new(at),
-            organization: make.here().id,
-            at,
-            key: make.a_key().id,
-            generation: 1,
-            environment: "live".into(),
-            method: "GET".into(),
             path: format!("/analyses/an_{n}"),
-            route: "GET /analyses/{id}".into(),
             status,
             outcome: if status == 429 { Outcome::RateLimited } else { Outcome::Accepted },
             duration_us: 1_234 + n as i32,
-            credits: 0,
-            address: "203.0.113.24".into(),
             user_agent: if n == 7 { EVIL.into() } else { "say \"hi\", twice".into() },
-            job: None,
-            stale: false,
             detail: (status == 429).then(|| "{\"limit\":60,\"reset_s\":35}".into()),
+            ..record(make.here().id, make.a_key().id, at)
         }
     };
-    (0..count).map(record).collect()
+    (0..count).map(nth).collect()
 }
 
 /// The cells of a file without line breaks in its cells.

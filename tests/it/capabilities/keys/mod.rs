@@ -10,7 +10,7 @@ use diesel::prelude::*;
 use latchkey::actor::{Actor, Role};
 use latchkey::clock;
 use latchkey::error::{Error, FieldError};
-use latchkey::ids::{KeyId, OrgId, RequestId, UserId};
+use latchkey::ids::{KeyId, OrgId, UserId};
 use latchkey::keys::{self, Key, NewKey, PlainKey, Rotation, Status};
 use latchkey::outcome::Outcome;
 use latchkey::profile::Profile;
@@ -18,7 +18,7 @@ use latchkey::schema::{api_key_secrets, audit_entries, organizations};
 use latchkey::usage::{self, Record};
 use time::OffsetDateTime;
 
-use crate::support::TestDb;
+use crate::support::{TestDb, record};
 
 struct World {
     database: TestDb,
@@ -113,10 +113,6 @@ impl World {
     fn request_from(&mut self, key: &Key, generation: i32, at: OffsetDateTime, outcome: &str, stale: bool, address: &str) {
         let status = if outcome == "accepted" { 202 } else { 403 };
         let record = Record {
-            id: RequestId::new(at),
-            organization: key.organization,
-            at,
-            key: key.id,
             generation,
             environment: key.environment.clone(),
             method: "POST".into(),
@@ -124,13 +120,9 @@ impl World {
             route: "POST /analyses".into(),
             status,
             outcome: Outcome::parse(outcome).expect("an outcome"),
-            duration_us: 1_000,
-            credits: 0,
             address: address.into(),
-            user_agent: "python-httpx/0.28".into(),
-            job: None,
             stale,
-            detail: None,
+            ..record(key.organization, key.id, at)
         };
         usage::make_days(&mut self.conn, at).expect("days");
         usage::insert(&mut self.conn, &[&record]).expect("a request");
