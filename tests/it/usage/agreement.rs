@@ -5,13 +5,14 @@ use std::collections::{BTreeMap, HashSet};
 use diesel::prelude::*;
 use diesel::sql_types as sql;
 use latchkey::ids::{KeyId, RequestId};
-use latchkey::usage::{self, Address, By, Consumption, Counts, Cursor, Filter, Page, Period, Request, Span, Status, rollups};
+use latchkey::usage::{self, Address, By, Consumption, Counts, Cursor, Filter, Page, Period, Record, Request, Span, Status, rollups};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use time::macros::datetime;
 use time::{Duration, OffsetDateTime};
 
 use super::World;
+use crate::support::record;
 
 /// What a plain `SELECT` knows of a request.
 #[derive(Debug, QueryableByName)]
@@ -288,6 +289,38 @@ fn a_page_that_finds_little_says_how_far_it_looked_and_goes_on_from_there() {
         assert_eq!(ids.len(), 3);
         if !folded {
             while rollups::fold(&mut world.conn).expect("folded") > 0 {}
+        }
+    }
+}
+
+/// Days are read a few at a time: an answer that there is only once is found wherever their border falls, from either end.
+#[test]
+fn an_answer_that_there_is_once_is_found_wherever_it_stands() {
+    const DAYS: u16 = 40;
+    let mut world = World::new(NOW - Duration::days(DAYS.into()));
+    let (organization, keys) = world.organizations[0].clone();
+    let mut records: Vec<Record> = Vec::new();
+    for day in 0..DAYS {
+        let at = NOW - Duration::days(day.into());
+        // Live ones before those of the test environment on one day, after them on the next. The first day and the last have none of these, so
+        // that borders fall between the two of a day.
+        let is_inner = day > 0 && day < DAYS - 1;
+        for (number, (key, environment)) in keys.iter().enumerate().filter(|(number, _)| *number == 0 || is_inner) {
+            let hours = if (usize::from(day) + number) % 2 == 0 { 1 } else { 9 };
+            let status = if number == 0 { 500 } else { 400 } + day;
+            let made = record(organization, *key, at - Duration::hours(hours));
+            records.push(Record { status, environment: (*environment).into(), ..made });
+        }
+        usage::make_days(&mut world.conn, at - Duration::hours(9)).expect("days");
+    }
+    usage::insert(&mut world.conn, &records.iter().collect::<Vec<_>>()).expect("rows");
+    rollups::fold(&mut world.conn).expect("folded");
+    let (newest, oldest) = (RequestId::new(NOW), RequestId::new(NOW - Duration::days(50)));
+    for record in &records {
+        let filter = Filter { status: Some(Status::Exactly(record.status)), ..Filter::default() };
+        for cursor in [None, Some(Cursor::Before(newest)), Some(Cursor::After(oldest))] {
+            let found: Vec<RequestId> = world.page(&filter, cursor, 50).requests.iter().map(|request| request.id).collect();
+            assert_eq!(found, [record.id], "{} of {}, {cursor:?}", record.status, record.at);
         }
     }
 }
