@@ -55,3 +55,7 @@ SELECT organization_id, key_id, route, starts_at, environment, sum(requests),
 FROM former_days GROUP BY 1, 2, 3, 4, 5;
 DROP TABLE former_hours, former_days;
 DROP FUNCTION pg_temp.of_status;
+
+-- What failed is looked for among what was refused, which may be many times as much: the index tells which it is.
+DROP INDEX requests_refused_idx;
+CREATE INDEX requests_refused_idx ON requests (organization_id, id, status) WHERE status >= 400;

@@ -6,7 +6,6 @@ use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
 use super::consume::routes_there;
-use super::rollups::ALL_ROUTES;
 use super::walk::{Walk, Way};
 use super::{Address, Cursor, Filter, Request};
 use crate::error::Result;
@@ -36,8 +35,7 @@ pub fn history(
 ) -> Result<Page> {
     let least = filter.from.map_or(Uuid::nil(), bound);
     let most = filter.to.map_or(Uuid::max(), bound);
-    let guides = guides(conn, organization, profile, filter)?;
-    let mut walk = Walk { organization, filter, guides, least, most, looked: 0, way: Way::Older };
+    let mut walk = Walk::new(organization, filter, routes(conn, organization, profile, filter)?, (least, most));
     let beside = |id: RequestId, step: i8| RequestId(Uuid::from_u128(id.0.as_u128().saturating_add_signed(step.into())));
     let ends = |requests: &[Request]| (requests.first().map(|request| request.id), requests.last().map(|request| request.id));
     // One more than asked tells whether there are more in that direction; the cursor's own row proves the other.
@@ -80,23 +78,22 @@ pub fn request(conn: &mut PgConnection, organization: OrgId, id: RequestId) -> R
     Ok(requests::table.find((organization, id)).select(Request::as_select()).first(conn)?)
 }
 
-/// The routes whose rollups tell where to look.
-fn guides(conn: &mut PgConnection, organization: OrgId, profile: &Profile, filter: &Filter) -> Result<Vec<String>> {
-    Ok(match &filter.address {
-        None => vec![ALL_ROUTES.to_owned()],
-        Some(Address::Routes(routes)) => routes.clone(),
-        // What is below a path may be of any route that its own may be of or that is longer, and of none.
-        Some(Address::Path(path)) => {
-            let mut routes = Address::routes_of(profile, path);
-            let deeper = profile.routes.iter().map(|route| (profile.full_path(route), profile.route_name(route)));
-            let segments = path.split('/').count();
-            routes.extend(deeper.filter(|(path, _)| path.split('/').count() > segments).map(|(_, name)| name));
-            routes.push(String::new());
-            // And of any that the profile had before.
-            let known: Vec<String> = profile.routes.iter().map(|route| profile.route_name(route)).collect();
-            let former = routes_there(conn, organization)?.into_iter().filter(|route| !route.is_empty() && !known.contains(route));
-            routes.extend(former);
-            routes
-        }
-    })
+/// The routes that what is asked for may be of; none for all.
+fn routes(conn: &mut PgConnection, organization: OrgId, profile: &Profile, filter: &Filter) -> Result<Option<Vec<String>>> {
+    let path = match &filter.address {
+        None => return Ok(None),
+        Some(Address::Routes(routes)) => return Ok(Some(routes.clone())),
+        Some(Address::Path(path)) => path,
+    };
+    // What is below a path may be of any route that its own may be of or that is longer, and of none.
+    let mut routes = Address::routes_of(profile, path);
+    let deeper = profile.routes.iter().map(|route| (profile.full_path(route), profile.route_name(route)));
+    let segments = path.split('/').count();
+    routes.extend(deeper.filter(|(path, _)| path.split('/').count() > segments).map(|(_, name)| name));
+    routes.push(String::new());
+    // And of any that the profile had before.
+    let known: Vec<String> = profile.routes.iter().map(|route| profile.route_name(route)).collect();
+    let former = routes_there(conn, organization)?.into_iter().filter(|route| !route.is_empty() && !known.contains(route));
+    routes.extend(former);
+    Ok(Some(routes))
 }

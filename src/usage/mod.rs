@@ -16,6 +16,7 @@ mod days;
 mod filter;
 mod histogram;
 mod history;
+mod look;
 mod period;
 mod record;
 pub mod rollups;

@@ -1,27 +1,24 @@
-//! How a page of the history is found. The one index is the order of arrival, and a filter may match one row in a million. So the rollups
-//! are the index of the filters: those of the days tell how many rows of which hours match, and the history is read in just the hours
-//! that fill the page. An hour may still hold many rows for each that matches: after [`LOOK`] rows a page ends early and says how far
-//! it looked.
+//! How a page of the history is found.
 //!
-//! Measured with 90 days of history: planning takes a tenth of a millisecond for each day that a statement may read, so where few rows
-//! of many days match, a page was nine parts planning and one part reading. Such a statement is planned once a connection; one of few
-//! days names its bounds, so that no others are planned for.
+//! The one index is the order of arrival, and a filter may match one row in a million. So the rollups are the index of the filters: those
+//! of the days tell how many rows of which hours match, and the history is read in just the hours that fill the page, with what lies
+//! between them where that is little. An hour may still hold many rows for each that matches: after [`LOOK`] rows a page ends early and
+//! says how far it looked.
 
 use std::collections::BTreeMap;
 
-use diesel::connection::SimpleConnection;
-use diesel::pg::{Pg, PgConnection};
+use diesel::pg::PgConnection;
 use diesel::prelude::*;
-use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
 use diesel::sql_types as sql;
 use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
 use super::days::{self, day};
-use super::rollups::ALL_KEYS;
+use super::look::Stretch;
+use super::rollups::{ALL_KEYS, ALL_ROUTES};
 use super::{Address, Filter, Request, by_status, histogram};
 use crate::error::Result;
-use crate::ids::{OrgId, RequestId, uuid_floor, uuid_time};
+use crate::ids::{KeyId, OrgId, RequestId, uuid_floor, uuid_time};
 
 /// Rows that are looked at for a page: some milliseconds.
 pub const LOOK: usize = 5_000;
@@ -29,8 +26,8 @@ pub const LOOK: usize = 5_000;
 /// long as they have nothing that matches.
 const DAYS: i64 = 8;
 const MORE: i64 = 8;
-/// A stretch of more than this is planned once for all.
-const LONG: Duration = Duration::days(7);
+/// Rows that lie between two hours with what is wanted and are read with them: as many as one more statement costs.
+const BETWEEN: i64 = 1_000;
 
 /// Which way a walk goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,39 +40,33 @@ pub(super) enum Way {
 pub(super) struct Walk<'a> {
     pub organization: OrgId,
     pub filter: &'a Filter,
-    /// Routes whose rollups tell where to look.
-    pub guides: Vec<String>,
+    /// Rollups that tell where to look: all there is, and where less is wanted, what is.
+    guides: Vec<(KeyId, String)>,
     /// Least id that may be found.
     pub least: Uuid,
     /// Exclusive.
     pub most: Uuid,
-    /// Rows looked at.
-    pub looked: usize,
     pub way: Way,
+    /// Rows looked at.
+    looked: usize,
+    /// Rows of the rollups that are read of each guide.
+    limit: i64,
+    known: Option<Known>,
 }
 
-/// A row that was looked at and is wanted, or the last one that may be looked at.
-#[derive(QueryableByName)]
-struct Looked {
-    #[diesel(embed)]
-    request: Request,
-    #[diesel(sql_type = sql::Bool)]
-    is_wanted: bool,
-    #[diesel(sql_type = sql::Bool)]
-    is_last: bool,
+/// What the rollups tell of the hours ahead.
+struct Known {
+    hours: BTreeMap<OffsetDateTime, Hour>,
+    /// What lies beyond has not been read.
+    horizon: Option<Uuid>,
 }
 
-/// Ids from `least` to before `most`, which hold what is wanted if anything does.
-struct Stretch {
-    least: Uuid,
-    most: Uuid,
-}
-
-impl Stretch {
-    fn is_long(&self) -> bool {
-        let at = |id: Uuid, otherwise| uuid_time(id).unwrap_or(otherwise);
-        at(self.most, LAST) - at(self.least, OffsetDateTime::UNIX_EPOCH) > LONG
-    }
+#[derive(Default)]
+struct Hour {
+    /// What the filter lets through, or might.
+    wanted: i64,
+    /// What a statement reads there.
+    rows: i64,
 }
 
 /// A day of a guide, or an hour that no rollup has yet.
@@ -92,20 +83,30 @@ struct Row {
     requests: i64,
 }
 
-impl Walk<'_> {
+impl<'a> Walk<'a> {
+    /// From `least` to before `most`. `routes` are those that the filter's address may be of.
+    pub(super) fn new(organization: OrgId, filter: &'a Filter, routes: Option<Vec<String>>, (least, most): (Uuid, Uuid)) -> Self {
+        let mut guides = vec![(ALL_KEYS, ALL_ROUTES.to_owned())];
+        if filter.key.is_some() || filter.environment.is_some() || routes.is_some() {
+            let routes = routes.unwrap_or_else(|| vec![ALL_ROUTES.to_owned()]);
+            guides.extend(routes.into_iter().map(|route| (filter.key.unwrap_or(ALL_KEYS), route)));
+        }
+        Self { organization, filter, guides, least, most, way: Way::Older, looked: 0, limit: DAYS, known: None }
+    }
+
     /// What is found, in the order of the walk, and where looking stopped early.
     pub(super) fn go(&mut self, conn: &mut PgConnection, wanted: usize) -> Result<(Vec<Request>, Option<RequestId>)> {
         let mut found: Vec<Request> = Vec::new();
-        // Rollups know routes and no paths: where a stretch has less than they promise, the next one is longer.
-        let (mut is_clamped, mut uncounted, mut reach) = (false, None, 1);
+        let (mut is_clamped, mut uncounted) = (false, None::<Stretch>);
+        // Rollups know routes and no paths, of which they may promise any number.
+        let promised = if matches!(self.filter.address, Some(Address::Path(_))) { LOOK } else { 0 };
         while found.len() < wanted && self.least < self.most {
-            let Some(stretch) = self.stretch(conn, (wanted - found.len()) * reach)? else { break };
-            reach = (reach * 4).min(LOOK);
+            let Some(stretch) = self.stretch(conn, promised.max(wanted - found.len()))? else { break };
             if let Some(before) = uncounted.take() {
-                self.looked += self.count(conn, &before)?;
+                self.looked += before.count(conn, self.filter)?;
             }
             let before = found.len();
-            let looked = self.look(conn, &stretch, wanted - before)?;
+            let looked = stretch.look(conn, self.filter, LOOK.saturating_sub(self.looked).max(1), wanted - before)?;
             let end = looked.last().filter(|row| row.is_last).map(|row| row.request.id);
             found.extend(looked.into_iter().filter(|row| row.is_wanted).map(|row| row.request));
             if found.len() == wanted {
@@ -129,66 +130,90 @@ impl Walk<'_> {
         Ok((found, None))
     }
 
-    /// The next hours with enough that matches; none when there are no more.
+    /// The next hours with enough that matches, or with what one statement should read; none when there are no more.
     fn stretch(&mut self, conn: &mut PgConnection, wanted: usize) -> Result<Option<Stretch>> {
-        let mut limit = DAYS;
         loop {
-            let rows = self.rows_of_days(conn, limit)?;
-            // The last day that was read of a route that has more may lack other environments, and beyond it days are missing.
-            let of = |guide: i64| rows.iter().filter(move |row| row.guide == guide).map(|row| row.starts_at);
-            let capped = (1..=self.guides.len() as i64).filter(|guide| of(*guide).count() as i64 == limit);
-            let horizon = match self.way {
-                Way::Older => capped.filter_map(|guide| of(guide).min()).max().map(|day| uuid_floor(day + Duration::DAY)),
-                Way::Newer => capped.filter_map(|guide| of(guide).max()).min().map(uuid_floor),
+            let known = match self.known.take() {
+                Some(known) => known,
+                None => self.read(conn)?,
             };
-            let by_hour = self.hours(&rows, horizon);
-            let mut sum = 0;
-            let mut take = |(at, requests): (&OffsetDateTime, &i64)| {
-                let is_enough = sum >= wanted as i64;
-                // Of the hour that the walk stands in, some may lie behind.
-                sum += if self.stands_in(*at) { 0 } else { *requests };
-                (!is_enough).then_some(*at)
-            };
-            let taken: Vec<OffsetDateTime> = match self.way {
-                Way::Older => by_hour.iter().rev().map_while(&mut take).collect(),
-                Way::Newer => by_hour.iter().map_while(&mut take).collect(),
-            };
-            if let (Some(first), Some(last)) = (taken.first(), taken.last()) {
-                let (oldest, newest) = (*first.min(last), *first.max(last));
-                let (least, most) = (uuid_floor(oldest), uuid_floor(newest + Duration::HOUR));
-                return Ok(Some(Stretch { least: self.least.max(least), most: self.most.min(most) }));
+            let nearest = self.nearest(&known, wanted);
+            let is_enough = nearest.as_ref().is_some_and(|(_, is_enough)| *is_enough);
+            if is_enough || known.horizon.is_none() {
+                self.known = Some(known);
+                return Ok(nearest.map(|(stretch, _)| stretch));
             }
             // All that is nearer has nothing.
-            match (horizon, self.way) {
-                (None, _) => return Ok(None),
+            match (known.horizon.filter(|_| nearest.is_none()), self.way) {
+                (None, _) => {}
                 (Some(horizon), Way::Older) => self.most = self.most.min(horizon),
                 (Some(horizon), Way::Newer) => self.least = self.least.max(horizon),
             }
-            limit = limit.saturating_mul(MORE);
+            self.limit = self.limit.saturating_mul(MORE);
         }
     }
 
-    /// How many match in each hour of where the walk may go, up to the horizon.
-    fn hours(&self, rows: &[Row], horizon: Option<Uuid>) -> BTreeMap<OffsetDateTime, i64> {
-        let (least, most) = match self.way {
-            Way::Older => (self.least.max(horizon.unwrap_or(Uuid::nil())), self.most),
-            Way::Newer => (self.least, self.most.min(horizon.unwrap_or(Uuid::max()))),
-        };
-        let (statuses, mut by_hour) = (self.filter.statuses(), BTreeMap::new());
-        let mut add = |at: OffsetDateTime, requests: i64| {
-            if uuid_floor(at) < most && uuid_floor(at + Duration::HOUR) > least {
-                *by_hour.entry(at).or_default() += requests;
+    /// The first of these hours that have what is wanted, with what lies between them, and whether they are enough of it.
+    fn nearest(&self, known: &Known, wanted: usize) -> Option<(Stretch, bool)> {
+        let is_ahead = |at: OffsetDateTime| uuid_floor(at) < self.most && uuid_floor(at + Duration::HOUR) > self.least;
+        let ahead = known.hours.iter().filter(|(at, _)| is_ahead(**at));
+        let ahead: Vec<_> = if self.way == Way::Older { ahead.rev().collect() } else { ahead.collect() };
+        let (mut taken, mut sum, mut between, mut is_enough): (Option<(OffsetDateTime, OffsetDateTime)>, _, _, _) = (None, 0, 0, false);
+        for (at, hour) in ahead {
+            if hour.wanted == 0 {
+                between += if taken.is_some() { hour.rows } else { 0 };
+                continue;
             }
+            if between > BETWEEN {
+                is_enough = true;
+                break;
+            }
+            taken = Some(taken.map_or((*at, *at), |(oldest, newest)| (oldest.min(*at), newest.max(*at))));
+            between = 0;
+            // Of the hour that the walk stands in, some may lie behind.
+            sum += if self.stands_in(*at) { 0 } else { hour.wanted };
+            if sum >= wanted as i64 {
+                is_enough = true;
+                break;
+            }
+        }
+        let (oldest, newest) = taken?;
+        let (least, most) = (uuid_floor(oldest), uuid_floor(newest + Duration::HOUR));
+        let (organization, order) = (self.organization, self.order());
+        Some((Stretch { organization, least: self.least.max(least), most: self.most.min(most), order }, is_enough))
+    }
+
+    /// The nearest days of each guide, and what is not in them yet.
+    fn read(&self, conn: &mut PgConnection) -> Result<Known> {
+        let rows = self.rows_of_days(conn)?;
+        // The last day that was read of a guide that has more may lack other environments, and beyond it days are missing.
+        let of = |guide: i64| rows.iter().filter(move |row| row.guide == guide).map(|row| row.starts_at);
+        let capped = (1..=self.guides.len() as i64).filter(|guide| of(*guide).count() as i64 == self.limit);
+        let horizon = match self.way {
+            Way::Older => capped.filter_map(|guide| of(guide).min()).max().map(|day| uuid_floor(day + Duration::DAY)),
+            Way::Newer => capped.filter_map(|guide| of(guide).max()).min().map(uuid_floor),
         };
-        for row in rows {
+        let statuses = self.filter.statuses();
+        // What was not accepted has an index of its own.
+        let walked = if *statuses.start() >= 400 { 400..=i16::MAX } else { 0..=i16::MAX };
+        let mut hours = BTreeMap::<OffsetDateTime, Hour>::new();
+        for row in &rows {
+            let (is_all, is_guide) = (row.guide == 1, row.guide > 1 || self.guides.len() == 1);
             if row.guide == 0 {
-                add(row.starts_at, row.requests);
+                hours.entry(row.starts_at).or_default().wanted += row.requests;
             }
-            by_status::each(&row.hours, &statuses, |_, bytes| {
-                histogram::each(bytes, |hour, requests| add(row.starts_at + Duration::hours(hour.into()), requests));
+            by_status::each(&row.hours, &walked, |status, bytes| {
+                histogram::each(bytes, |hour, requests| {
+                    let hour = hours.entry(row.starts_at + Duration::hours(hour.into())).or_default();
+                    hour.rows += if is_all { requests } else { 0 };
+                    hour.wanted += if is_guide && statuses.contains(&status) { requests } else { 0 };
+                });
             });
         }
-        by_hour
+        if let Some(horizon) = horizon {
+            hours.retain(|at, _| (uuid_floor(*at) >= horizon) == (self.way == Way::Older));
+        }
+        Ok(Known { hours, horizon })
     }
 
     fn stands_in(&self, at: OffsetDateTime) -> bool {
@@ -196,30 +221,33 @@ impl Walk<'_> {
         uuid_floor(at) < edge && edge < uuid_floor(at + Duration::HOUR)
     }
 
-    /// Rows of the rollups, so many of each guide and the nearest, and what is not in them yet.
-    fn rows_of_days(&self, conn: &mut PgConnection, limit: i64) -> Result<Vec<Row>> {
+    fn rows_of_days(&self, conn: &mut PgConnection) -> Result<Vec<Row>> {
         let (order, statuses) = (self.order(), self.filter.statuses());
         let at = |id: Uuid, otherwise| uuid_time(id).unwrap_or(otherwise);
         let (first, last) = (at(self.least, OffsetDateTime::UNIX_EPOCH), at(self.most, LAST));
+        let (keys, routes): (Vec<KeyId>, Vec<&str>) = self.guides.iter().map(|(key, route)| (*key, route.as_str())).unzip();
         Ok(diesel::sql_query(format!(
-            "(SELECT g.guide, u.starts_at, u.hours, 0::int8 AS requests FROM unnest($3) WITH ORDINALITY AS g (route, guide) CROSS JOIN LATERAL (
+            "(SELECT g.guide, u.starts_at, u.hours, 0::int8 AS requests
+              FROM unnest($2, $3) WITH ORDINALITY AS g (key_id, route, guide) CROSS JOIN LATERAL (
                  SELECT starts_at, hours FROM usage_days
-                 WHERE organization_id = $1 AND key_id = $2 AND route = g.route AND starts_at >= $4 AND starts_at <= $5
-                     AND ($6 IS NULL OR environment = $6)
-                 ORDER BY starts_at {order} LIMIT {limit}) u)
+                 WHERE organization_id = $1 AND key_id = g.key_id AND route = g.route AND starts_at >= $4 AND starts_at <= $5
+                     AND (g.guide = 1 OR $6 IS NULL OR environment = $6)
+                 ORDER BY starts_at {order} LIMIT $7) u)
              UNION ALL
              SELECT 0, hour, ''::bytea, sum(requests)::int8 FROM usage_pending
-             WHERE organization_id = $1 AND ($7 IS NULL OR key_id = $7) AND ('*' = ANY ($3) OR route = ANY ($3)) AND hour >= $4 AND hour <= $5
-                 AND ($6 IS NULL OR environment = $6) AND status BETWEEN $8 AND $9
+             WHERE organization_id = $1 AND ($8 IS NULL OR key_id = $8) AND ($9 IS NULL OR route = ANY ($9)) AND hour >= $4 AND hour <= $5
+                 AND ($6 IS NULL OR environment = $6) AND status BETWEEN $10 AND $11
              GROUP BY hour"
         ))
         .bind::<sql::Uuid, _>(self.organization)
-        .bind::<sql::Uuid, _>(self.filter.key.unwrap_or(ALL_KEYS))
-        .bind::<sql::Array<sql::Text>, _>(&self.guides)
+        .bind::<sql::Array<sql::Uuid>, _>(&keys)
+        .bind::<sql::Array<sql::Text>, _>(&routes)
         .bind::<sql::Timestamptz, _>(day(first).midnight().assume_utc())
         .bind::<sql::Timestamptz, _>(last)
         .bind::<sql::Nullable<sql::Text>, _>(&self.filter.environment)
+        .bind::<sql::Int8, _>(self.limit)
         .bind::<sql::Nullable<sql::Uuid>, _>(self.filter.key)
+        .bind::<sql::Nullable<sql::Array<sql::Text>>, _>(self.filter.address.as_ref().map(|_| &routes[1..]))
         .bind::<sql::Int2, _>(statuses.start())
         .bind::<sql::Int2, _>(statuses.end())
         .load(conn)?)
@@ -228,136 +256,7 @@ impl Walk<'_> {
     fn order(&self) -> &'static str {
         if self.way == Way::Older { "DESC" } else { "ASC" }
     }
-
-    /// What is wanted of a stretch, in the order of the walk; and where that is not enough, the last row that may be looked at, if
-    /// there are so many.
-    fn look(&self, conn: &mut PgConnection, stretch: &Stretch, wanted: usize) -> Result<Vec<Looked>> {
-        let left = LOOK.saturating_sub(self.looked).max(1);
-        self.ask(conn, stretch, Some((left as i64, wanted as i64)))
-    }
-
-    /// How many rows a stretch has that was looked at to its end: fewer than could be.
-    fn count(&self, conn: &mut PgConnection, stretch: &Stretch) -> Result<usize> {
-        #[derive(QueryableByName)]
-        struct Row {
-            #[diesel(sql_type = sql::Int8)]
-            rows: i64,
-        }
-        let rows: Vec<Row> = self.ask(conn, stretch, None)?;
-        Ok(rows.first().and_then(|row| usize::try_from(row.rows).ok()).unwrap_or(0))
-    }
-
-    fn ask<T>(&self, conn: &mut PgConnection, stretch: &Stretch, look: Option<(i64, i64)>) -> Result<Vec<T>>
-    where
-        T: QueryableByName<Pg> + 'static,
-    {
-        let (routes, path) = match &self.filter.address {
-            Some(Address::Routes(routes)) => (Some(routes), None),
-            Some(Address::Path(path)) => (None, Some(path)),
-            None => (None, None),
-        };
-        let (least_status, most_status) = self.filter.statuses().into_inner();
-        let ask = Ask { walk: self, stretch, look, least_status, most_status, routes, path };
-        if !stretch.is_long() {
-            return Ok(ask.load(conn)?);
-        }
-        // For whatever bounds there is one right plan: along the index.
-        conn.batch_execute(
-            "SET plan_cache_mode = force_generic_plan; SET enable_sort = off; SET enable_bitmapscan = off; SET enable_seqscan = off",
-        )?;
-        let found = ask.load(conn);
-        let reset = conn.batch_execute("RESET plan_cache_mode; RESET enable_sort; RESET enable_bitmapscan; RESET enable_seqscan");
-        let found = found?;
-        reset?;
-        Ok(found)
-    }
 }
-
-/// Asks for what is wanted of a stretch, or how many rows it has.
-struct Ask<'a> {
-    walk: &'a Walk<'a>,
-    stretch: &'a Stretch,
-    /// Rows that may be looked at, and that are wanted; none to count them.
-    look: Option<(i64, i64)>,
-    least_status: i16,
-    most_status: i16,
-    routes: Option<&'a Vec<String>>,
-    path: Option<&'a String>,
-}
-
-impl Ask<'_> {
-    fn rows<'b>(&'b self, out: &mut AstPass<'_, 'b, Pg>) -> QueryResult<()> {
-        out.push_sql(" FROM requests WHERE organization_id = ");
-        out.push_bind_param::<sql::Uuid, _>(&self.walk.organization)?;
-        out.push_sql(" AND id >= ");
-        out.push_bind_param::<sql::Uuid, _>(&self.stretch.least)?;
-        out.push_sql(" AND id < ");
-        out.push_bind_param::<sql::Uuid, _>(&self.stretch.most)?;
-        if self.least_status >= 400 {
-            // Said in so many words for the sake of the index of what was not accepted.
-            out.push_sql(" AND status >= 400 AND status BETWEEN ");
-            out.push_bind_param::<sql::Int2, _>(&self.least_status)?;
-            out.push_sql(" AND ");
-            out.push_bind_param::<sql::Int2, _>(&self.most_status)?;
-        }
-        Ok(())
-    }
-}
-
-impl QueryFragment<Pg> for Ask<'_> {
-    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
-        if !self.stretch.is_long() {
-            out.unsafe_to_cache_prepared();
-        }
-        let Some((left, wanted)) = &self.look else {
-            // Ids alone, which the index has.
-            out.push_sql("SELECT count(*) AS rows FROM (SELECT id");
-            self.rows(&mut out)?;
-            out.push_sql(") r");
-            return Ok(());
-        };
-        let order = self.walk.order();
-        out.push_sql("SELECT * FROM (SELECT *, place = ");
-        out.push_bind_param::<sql::Int8, _>(left)?;
-        out.push_sql(" AS is_last, coalesce(key_id = ");
-        out.push_bind_param::<sql::Nullable<sql::Uuid>, _>(&self.walk.filter.key)?;
-        out.push_sql(", true) AND status BETWEEN ");
-        out.push_bind_param::<sql::Int2, _>(&self.least_status)?;
-        out.push_sql(" AND ");
-        out.push_bind_param::<sql::Int2, _>(&self.most_status)?;
-        out.push_sql(" AND coalesce(environment = ");
-        out.push_bind_param::<sql::Nullable<sql::Text>, _>(&self.walk.filter.environment)?;
-        out.push_sql(", true) AND coalesce(route = ANY (");
-        out.push_bind_param::<sql::Nullable<sql::Array<sql::Text>>, _>(&self.routes)?;
-        out.push_sql("), true) AND coalesce(starts_with(path || '/', ");
-        out.push_bind_param::<sql::Nullable<sql::Text>, _>(&self.path)?;
-        out.push_sql(" || '/'), true) AS is_wanted FROM (SELECT *, row_number() OVER (ORDER BY id ");
-        out.push_sql(order);
-        out.push_sql(") AS place");
-        self.rows(&mut out)?;
-        out.push_sql(" ORDER BY id ");
-        out.push_sql(order);
-        out.push_sql(" LIMIT ");
-        out.push_bind_param::<sql::Int8, _>(left)?;
-        out.push_sql(") r) r WHERE is_wanted OR is_last ORDER BY id ");
-        out.push_sql(order);
-        out.push_sql(" LIMIT ");
-        out.push_bind_param::<sql::Int8, _>(wanted)?;
-        Ok(())
-    }
-}
-
-impl QueryId for Ask<'_> {
-    type QueryId = ();
-    // Its text tells it from others.
-    const HAS_STATIC_QUERY_ID: bool = false;
-}
-
-impl Query for Ask<'_> {
-    type SqlType = sql::Untyped;
-}
-
-impl RunQueryDsl<PgConnection> for Ask<'_> {}
 
 /// After every hour that there is.
 const LAST: OffsetDateTime = time::macros::datetime!(9999-12-31 00:00 UTC);

@@ -324,3 +324,24 @@ fn an_answer_that_there_is_once_is_found_wherever_it_stands() {
         }
     }
 }
+
+/// What lies between two hours with what is wanted is not read, however much it is.
+#[test]
+fn two_that_stand_far_apart_are_on_one_page() {
+    let mut world = World::new(NOW);
+    let (organization, keys) = world.organizations[0].clone();
+    let busy = datetime!(2026-03-05 09:30 UTC);
+    let rare = [busy - Duration::hours(2), busy + Duration::hours(2)].map(|at| record(organization, keys[1].0, at));
+    let between: Vec<Record> = (0..11_000).map(|n| record(organization, keys[0].0, busy + Duration::milliseconds(n))).collect();
+    usage::make_days(&mut world.conn, busy).expect("days");
+    for batch in [&between[..5_500], &between[5_500..], &rare[..]] {
+        usage::insert(&mut world.conn, &batch.iter().collect::<Vec<_>>()).expect("a batch");
+    }
+    while rollups::fold(&mut world.conn).expect("folded") > 0 {}
+    let filter = Filter { key: Some(keys[1].0), ..Filter::default() };
+    for cursor in [None, Some(Cursor::After(RequestId::new(busy - Duration::hours(3))))] {
+        let page = world.page(&filter, cursor, 50);
+        assert_eq!(page.requests.iter().map(|request| request.id).collect::<Vec<_>>(), [rare[1].id, rare[0].id], "{cursor:?}");
+        assert!(!page.is_cut);
+    }
+}
