@@ -32,8 +32,12 @@ impl Tally {
     }
 
     /// Adds what was written by [`Tally::to_bytes`]; what can't be read ends it.
+    #[inline]
     pub(super) fn add_bytes(&mut self, bytes: &[u8]) {
-        each(bytes, |key, number| self.add(key, number));
+        each(bytes, |key, number| match self.0.get_mut(key as usize) {
+            Some(place) => *place += number,
+            None => self.add(key, number),
+        });
     }
 
     pub(super) fn add_all(&mut self, other: &Self) {
@@ -73,6 +77,7 @@ impl Tally {
 }
 
 /// Reads what [`Tally::to_bytes`] wrote.
+#[inline]
 pub(super) fn each(bytes: &[u8], mut tell: impl FnMut(i16, i64)) {
     let (mut rest, mut key) = (bytes, 0i16);
     while let (Some(step), Some(number)) = (read(&mut rest), read(&mut rest)) {
@@ -90,6 +95,7 @@ fn write(bytes: &mut Vec<u8>, mut number: u64) {
     bytes.push(number as u8);
 }
 
+#[inline]
 fn read(bytes: &mut &[u8]) -> Option<u64> {
     if let Some((byte @ ..0x80, rest)) = bytes.split_first() {
         *bytes = rest;

@@ -20,8 +20,8 @@ use super::{Address, Filter, Request, by_status, histogram};
 use crate::error::Result;
 use crate::ids::{KeyId, OrgId, RequestId, uuid_floor, uuid_time};
 
-/// Rows that are looked at for a page: some milliseconds.
-pub const LOOK: usize = 5_000;
+/// Rows that are looked at for a page: a few milliseconds.
+pub const LOOK: usize = 10_000;
 /// Rows of the rollups that are read to find the next hours, of each route: a few days at first, and so many times more of them as
 /// long as they have nothing that matches.
 const DAYS: i64 = 8;
@@ -47,8 +47,6 @@ pub(super) struct Walk<'a> {
     /// Exclusive.
     pub most: Uuid,
     pub way: Way,
-    /// Rows looked at.
-    looked: usize,
     /// Rows of the rollups that are read of each guide.
     limit: i64,
     known: Option<Known>,
@@ -91,35 +89,31 @@ impl<'a> Walk<'a> {
             let routes = routes.unwrap_or_else(|| vec![ALL_ROUTES.to_owned()]);
             guides.extend(routes.into_iter().map(|route| (filter.key.unwrap_or(ALL_KEYS), route)));
         }
-        Self { organization, filter, guides, least, most, way: Way::Older, looked: 0, limit: DAYS, known: None }
+        Self { organization, filter, guides, least, most, way: Way::Older, limit: DAYS, known: None }
     }
 
     /// What is found, in the order of the walk, and where looking stopped early.
     pub(super) fn go(&mut self, conn: &mut PgConnection, wanted: usize) -> Result<(Vec<Request>, Option<RequestId>)> {
         let mut found: Vec<Request> = Vec::new();
-        let (mut is_clamped, mut uncounted) = (false, None::<Stretch>);
+        let (mut is_clamped, mut left) = (false, LOOK);
         // Rollups know routes and no paths, of which they may promise any number.
         let promised = if matches!(self.filter.address, Some(Address::Path(_))) { LOOK } else { 0 };
         while found.len() < wanted && self.least < self.most {
             let Some(stretch) = self.stretch(conn, promised.max(wanted - found.len()))? else { break };
-            if let Some(before) = uncounted.take() {
-                self.looked += before.count(conn, self.filter)?;
-            }
             let before = found.len();
-            let looked = stretch.look(conn, self.filter, LOOK.saturating_sub(self.looked).max(1), wanted - before)?;
-            let end = looked.last().filter(|row| row.is_last).map(|row| row.request.id);
-            found.extend(looked.into_iter().filter(|row| row.is_wanted).map(|row| row.request));
+            found.extend(stretch.look(conn, self.filter, left, wanted - before)?);
             if found.len() == wanted {
                 break;
             }
-            if end.is_some() {
-                return Ok((found, end));
+            let looked = stretch.count(conn, self.filter, left)?;
+            if looked == left {
+                return Ok((found, stretch.last(conn, self.filter, left)?));
             }
+            left -= looked;
             match self.way {
                 Way::Older => self.most = stretch.least,
                 Way::Newer => self.least = stretch.most,
             }
-            uncounted = Some(stretch);
             // Rollups are kept for longer than the history: no use in walking where it has ended.
             if found.len() == before && !is_clamped {
                 is_clamped = true;

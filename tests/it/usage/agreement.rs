@@ -256,13 +256,13 @@ fn a_page_that_finds_little_says_how_far_it_looked_and_goes_on_from_there() {
     let mut random = StdRng::seed_from_u64(6);
     // One in an hour of many: more than are looked at for a page.
     let hour = datetime!(2026-03-05 12:00 UTC);
-    let mut records: Vec<_> = (0..12_500).map(|n| world.record(&mut random, hour + Duration::milliseconds(n * 280))).collect();
+    let mut records: Vec<_> = (0..25_000).map(|n| world.record(&mut random, hour + Duration::milliseconds(n * 140))).collect();
     let organization = world.organization();
     let (live, test) = (world.organizations[0].1[0].0, world.organizations[0].1[1].0);
     for record in &mut records {
         (record.organization, record.key, record.status) = (organization, live, 200);
     }
-    for rare in [3, 6_000, 12_490] {
+    for rare in [3, 12_000, 24_990] {
         records[rare].key = test;
     }
     usage::make_days(&mut world.conn, hour).expect("days");
@@ -272,19 +272,19 @@ fn a_page_that_finds_little_says_how_far_it_looked_and_goes_on_from_there() {
     for folded in [false, true] {
         let filter = Filter { key: Some(test), ..Filter::default() };
         let first = world.page(&filter, None, 50);
-        assert_eq!(first.requests.iter().map(|request| request.id).collect::<Vec<_>>(), [records[12_490].id]);
-        assert_eq!((first.older, first.is_cut), (Some(records[7_500].id), true), "of 12,500 the newest 5,000");
+        assert_eq!(first.requests.iter().map(|request| request.id).collect::<Vec<_>>(), [records[24_990].id]);
+        assert_eq!((first.older, first.is_cut), (Some(records[15_000].id), true), "of 25,000 the newest 10,000");
         let second = world.page(&filter, first.older.map(Cursor::Before), 50);
-        assert_eq!(second.requests[0].id, records[6_000].id);
+        assert_eq!(second.requests[0].id, records[12_000].id);
         let third = world.page(&filter, second.older.map(Cursor::Before), 50);
         assert_eq!((third.requests[0].id, third.older, third.is_cut), (records[3].id, None, false));
         // And back: a page that found nothing leads on, and to where it came from.
         let nothing = world.page(&filter, third.newer.map(Cursor::After), 50);
-        assert_eq!((nothing.requests.len(), nothing.newer, nothing.is_cut), (0, Some(records[5_003].id), true));
+        assert_eq!((nothing.requests.len(), nothing.newer, nothing.is_cut), (0, Some(records[10_003].id), true));
         let again = world.page(&filter, nothing.older.map(Cursor::Before), 50);
         assert_eq!(again.requests[0].id, records[3].id);
         let onward = world.page(&filter, nothing.newer.map(Cursor::After), 50);
-        assert_eq!(onward.requests[0].id, records[6_000].id);
+        assert_eq!(onward.requests[0].id, records[12_000].id);
         let ids: HashSet<_> = world.pages(&filter, 50).into_iter().map(|request| request.id).collect();
         assert_eq!(ids.len(), 3);
         if !folded {
@@ -332,9 +332,9 @@ fn two_that_stand_far_apart_are_on_one_page() {
     let (organization, keys) = world.organizations[0].clone();
     let busy = datetime!(2026-03-05 09:30 UTC);
     let rare = [busy - Duration::hours(2), busy + Duration::hours(2)].map(|at| record(organization, keys[1].0, at));
-    let between: Vec<Record> = (0..11_000).map(|n| record(organization, keys[0].0, busy + Duration::milliseconds(n))).collect();
+    let between: Vec<Record> = (0..10_000).map(|n| record(organization, keys[0].0, busy + Duration::milliseconds(n))).collect();
     usage::make_days(&mut world.conn, busy).expect("days");
-    for batch in [&between[..5_500], &between[5_500..], &rare[..]] {
+    for batch in [&between[..5_000], &between[5_000..], &rare[..]] {
         usage::insert(&mut world.conn, &batch.iter().collect::<Vec<_>>()).expect("a batch");
     }
     while rollups::fold(&mut world.conn).expect("folded") > 0 {}
