@@ -248,15 +248,16 @@ impl Asked<'_> {
                 bin.count(&row.statuses, &statuses);
                 bin.time(&row.durations, &statuses);
             }
+            let of_day = of_day(&mut hours, row.starts_at);
             by_status::each(&row.hours, &statuses, |_, bytes| {
-                histogram::each(bytes, |hour, requests| add_hour(&mut hours, row.starts_at, hour, requests));
+                histogram::each(bytes, |hour, requests| add_hour(of_day, hour, requests));
             });
         }
         for row in pending {
             if let Some(bin) = bins.get_mut(place(row.hour)) {
                 bin.add_pending(row);
             }
-            add_hour(&mut hours, row.hour, row.hour.hour().into(), row.requests);
+            add_hour(of_day(&mut hours, row.hour), row.hour.hour().into(), row.requests);
         }
         for bin in &bins {
             total.counts.accepted += bin.counts.accepted;
@@ -351,10 +352,12 @@ impl Asked<'_> {
     }
 }
 
-/// `at` is of the day; in the rows of a day the hour says the rest.
-fn add_hour(hours: &mut [[i64; 24]; 7], at: OffsetDateTime, hour: i16, requests: i64) {
-    let day = usize::from(at.weekday().number_days_from_monday());
-    if let Some(number) = usize::try_from(hour).ok().and_then(|hour| hours[day].get_mut(hour)) {
+fn of_day(hours: &mut [[i64; 24]; 7], at: OffsetDateTime) -> &mut [i64; 24] {
+    &mut hours[usize::from(at.weekday().number_days_from_monday())]
+}
+
+fn add_hour(of_day: &mut [i64; 24], hour: i16, requests: i64) {
+    if let Some(number) = usize::try_from(hour).ok().and_then(|hour| of_day.get_mut(hour)) {
         *number += requests;
     }
 }

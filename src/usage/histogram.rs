@@ -80,7 +80,22 @@ impl Tally {
 #[inline]
 pub(super) fn each(bytes: &[u8], mut tell: impl FnMut(i16, i64)) {
     let (mut rest, mut key) = (bytes, 0i16);
-    while let (Some(step), Some(number)) = (read(&mut rest), read(&mut rest)) {
+    loop {
+        let (step, number) = match rest {
+            // Nearly all are so: the next bucket, and a number of two bytes at most.
+            [step @ ..0x80, number @ ..0x80, behind @ ..] => {
+                rest = behind;
+                (u64::from(*step), u64::from(*number))
+            }
+            [step @ ..0x80, low, high @ ..0x80, behind @ ..] => {
+                rest = behind;
+                (u64::from(*step), u64::from(low & 0x7f) | u64::from(*high) << 7)
+            }
+            _ => match (read(&mut rest), read(&mut rest)) {
+                (Some(step), Some(number)) => (step, number),
+                _ => return,
+            },
+        };
         // No key is as great as what a broken text might sum to.
         key = key.saturating_add(step.min(4_096) as i16).min(4_096);
         tell(key, number as i64);
@@ -95,12 +110,7 @@ fn write(bytes: &mut Vec<u8>, mut number: u64) {
     bytes.push(number as u8);
 }
 
-#[inline]
 fn read(bytes: &mut &[u8]) -> Option<u64> {
-    if let Some((byte @ ..0x80, rest)) = bytes.split_first() {
-        *bytes = rest;
-        return Some((*byte).into());
-    }
     let (mut number, mut shift) = (0, 0);
     while let Some((byte, rest)) = bytes.split_first() {
         *bytes = rest;

@@ -34,18 +34,18 @@ impl Stretch {
         self.ask(conn, filter, What::Wanted(look as i64, wanted as i64))
     }
 
-    /// How many rows there are to look at, up to `look`.
-    pub(super) fn count(&self, conn: &mut PgConnection, filter: &Filter, look: usize) -> Result<usize> {
+    /// How many rows there are to look at.
+    pub(super) fn count(&self, conn: &mut PgConnection, filter: &Filter) -> Result<usize> {
         #[derive(QueryableByName)]
         struct Row {
             #[diesel(sql_type = sql::Int8)]
             rows: i64,
         }
-        let rows: Vec<Row> = self.ask(conn, filter, What::Number(look as i64))?;
+        let rows: Vec<Row> = self.ask(conn, filter, What::Number)?;
         Ok(rows.first().and_then(|row| usize::try_from(row.rows).ok()).unwrap_or(0))
     }
 
-    /// The last row to look at, of so many.
+    /// The last row to look at, if there are so many.
     pub(super) fn last(&self, conn: &mut PgConnection, filter: &Filter, look: usize) -> Result<Option<RequestId>> {
         #[derive(QueryableByName)]
         struct Row {
@@ -90,7 +90,7 @@ impl Stretch {
 /// Of how many rows.
 enum What {
     Wanted(i64, i64),
-    Number(i64),
+    Number,
     /// The one after so many.
     Last(i64),
 }
@@ -162,11 +162,9 @@ impl QueryFragment<Pg> for Ask<'_> {
                 out.push_bind_param::<sql::Int8, _>(wanted)?;
             }
             // Ids alone, which the index has.
-            What::Number(look) => {
+            What::Number => {
                 out.push_sql("SELECT count(*) AS rows FROM (SELECT id");
                 self.rows(&mut out)?;
-                out.push_sql(" LIMIT ");
-                out.push_bind_param::<sql::Int8, _>(look)?;
                 out.push_sql(") r");
             }
             What::Last(before) => {

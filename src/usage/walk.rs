@@ -95,25 +95,27 @@ impl<'a> Walk<'a> {
     /// What is found, in the order of the walk, and where looking stopped early.
     pub(super) fn go(&mut self, conn: &mut PgConnection, wanted: usize) -> Result<(Vec<Request>, Option<RequestId>)> {
         let mut found: Vec<Request> = Vec::new();
-        let (mut is_clamped, mut left) = (false, LOOK);
+        let (mut is_clamped, mut left, mut read) = (false, LOOK, None::<Stretch>);
         // Rollups know routes and no paths, of which they may promise any number.
         let promised = if matches!(self.filter.address, Some(Address::Path(_))) { LOOK } else { 0 };
         while found.len() < wanted && self.least < self.most {
             let Some(stretch) = self.stretch(conn, promised.max(wanted - found.len()))? else { break };
+            if let Some(read) = read.take() {
+                left -= read.count(conn, self.filter)?;
+            }
             let before = found.len();
             found.extend(stretch.look(conn, self.filter, left, wanted - before)?);
             if found.len() == wanted {
                 break;
             }
-            let looked = stretch.count(conn, self.filter, left)?;
-            if looked == left {
-                return Ok((found, stretch.last(conn, self.filter, left)?));
+            if let Some(last) = stretch.last(conn, self.filter, left)? {
+                return Ok((found, Some(last)));
             }
-            left -= looked;
             match self.way {
                 Way::Older => self.most = stretch.least,
                 Way::Newer => self.least = stretch.most,
             }
+            read = Some(stretch);
             // Rollups are kept for longer than the history: no use in walking where it has ended.
             if found.len() == before && !is_clamped {
                 is_clamped = true;
