@@ -249,8 +249,9 @@ diesel::table! {
         environment -> Text,
         requests -> Int8,
         statuses -> Bytea,
-        durations -> Bytea,
         all_durations -> Bytea,
+        accepted_durations -> Bytea,
+        refused_durations -> Bytea,
         hours -> Bytea,
     }
 }
@@ -264,8 +265,9 @@ diesel::table! {
         environment -> Text,
         requests -> Int8,
         statuses -> Bytea,
-        durations -> Bytea,
         all_durations -> Bytea,
+        accepted_durations -> Bytea,
+        refused_durations -> Bytea,
         hours -> Bytea,
     }
 }

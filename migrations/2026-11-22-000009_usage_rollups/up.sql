@@ -15,10 +15,12 @@ CREATE TABLE usage_hours (
     starts_at timestamptz NOT NULL,
     environment text NOT NULL,
     requests bigint NOT NULL,
-    -- Of each status: how many, how long they took, and how many in each hour of the day; and how long all of them together.
+    -- Of each status: how many, how long they took (all of them together, and each of those below 400 and from there on), and how
+    -- many in each hour of the day.
     statuses bytea NOT NULL,
-    durations bytea NOT NULL,
     all_durations bytea NOT NULL,
+    accepted_durations bytea NOT NULL,
+    refused_durations bytea NOT NULL,
     hours bytea NOT NULL,
     CONSTRAINT usage_hours_pkey PRIMARY KEY (organization_id, key_id, route, starts_at, environment)
 ) WITH (toast_tuple_target = 8160);
@@ -30,8 +32,9 @@ CREATE TABLE usage_days (
     environment text NOT NULL,
     requests bigint NOT NULL,
     statuses bytea NOT NULL,
-    durations bytea NOT NULL,
     all_durations bytea NOT NULL,
+    accepted_durations bytea NOT NULL,
+    refused_durations bytea NOT NULL,
     hours bytea NOT NULL,
     CONSTRAINT usage_days_pkey PRIMARY KEY (organization_id, key_id, route, starts_at, environment)
 ) WITH (toast_tuple_target = 8160);
@@ -44,13 +47,17 @@ CREATE FUNCTION pg_temp.of_status(status smallint, what bytea) RETURNS bytea IMM
 INSERT INTO usage_hours
 SELECT organization_id, key_id, route, starts_at, environment, sum(requests),
     string_agg(pg_temp.of_status(status, int8send(requests)), '' ORDER BY status),
-    string_agg(pg_temp.of_status(status, durations), '' ORDER BY status), string_agg(pg_temp.of_status(0::smallint, durations), ''),
+    string_agg(pg_temp.of_status(0::smallint, durations), ''),
+    coalesce(string_agg(pg_temp.of_status(status, durations), '' ORDER BY status) FILTER (WHERE status < 400), ''),
+    coalesce(string_agg(pg_temp.of_status(status, durations), '' ORDER BY status) FILTER (WHERE status >= 400), ''),
     string_agg(pg_temp.of_status(status, hours), '' ORDER BY status)
 FROM former_hours GROUP BY 1, 2, 3, 4, 5;
 INSERT INTO usage_days
 SELECT organization_id, key_id, route, starts_at, environment, sum(requests),
     string_agg(pg_temp.of_status(status, int8send(requests)), '' ORDER BY status),
-    string_agg(pg_temp.of_status(status, durations), '' ORDER BY status), string_agg(pg_temp.of_status(0::smallint, durations), ''),
+    string_agg(pg_temp.of_status(0::smallint, durations), ''),
+    coalesce(string_agg(pg_temp.of_status(status, durations), '' ORDER BY status) FILTER (WHERE status < 400), ''),
+    coalesce(string_agg(pg_temp.of_status(status, durations), '' ORDER BY status) FILTER (WHERE status >= 400), ''),
     string_agg(pg_temp.of_status(status, hours), '' ORDER BY status)
 FROM former_days GROUP BY 1, 2, 3, 4, 5;
 DROP TABLE former_hours, former_days;

@@ -28,7 +28,7 @@ impl ByStatus {
         sums.hours.add(hour, requests);
     }
 
-    /// Adds what was written by [`ByStatus::statuses`], [`ByStatus::durations`] and [`ByStatus::hours`].
+    /// Adds what was written by [`ByStatus::statuses`], [`ByStatus::durations`] of all statuses in whatever order, and [`ByStatus::hours`].
     pub(super) fn add_bytes(&mut self, statuses: &[u8], durations: &[u8], hours: &[u8]) {
         each_count(statuses, &ALL, |status, requests| self.0.entry(status).or_default().requests += requests);
         each(durations, &ALL, |status, bytes| self.0.entry(status).or_default().durations.add_bytes(bytes));
@@ -40,11 +40,12 @@ impl ByStatus {
     }
 
     pub(super) fn statuses(&self) -> Vec<u8> {
-        self.to_bytes(|sums| sums.requests.to_be_bytes().to_vec())
+        to_bytes(self.0.iter(), |sums| sums.requests.to_be_bytes().to_vec())
     }
 
-    pub(super) fn durations(&self) -> Vec<u8> {
-        self.to_bytes(|sums| sums.durations.to_bytes())
+    /// Of these statuses.
+    pub(super) fn durations(&self, statuses: RangeInclusive<i16>) -> Vec<u8> {
+        to_bytes(self.0.range(statuses), |sums| sums.durations.to_bytes())
     }
 
     /// Of all statuses together, in the same form: as if of one that there is not.
@@ -57,16 +58,18 @@ impl ByStatus {
     }
 
     pub(super) fn hours(&self) -> Vec<u8> {
-        self.to_bytes(|sums| sums.hours.to_bytes())
+        to_bytes(self.0.iter(), |sums| sums.hours.to_bytes())
     }
+}
 
-    fn to_bytes(&self, which: impl Fn(&Sums) -> Vec<u8>) -> Vec<u8> {
-        let mut bytes = Vec::new();
-        for (status, sums) in &self.0 {
-            put(&mut bytes, *status, &which(sums));
-        }
-        bytes
-    }
+/// Statuses of what was done as asked, and of what was not: kept apart, so that what is asked of the one need not read the other.
+pub(super) const ACCEPTED: RangeInclusive<i16> = 0..=399;
+pub(super) const REFUSED: RangeInclusive<i16> = 400..=i16::MAX;
+
+fn to_bytes<'a>(of_statuses: impl Iterator<Item = (&'a i16, &'a Sums)>, which: impl Fn(&Sums) -> Vec<u8>) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    of_statuses.for_each(|(status, sums)| put(&mut bytes, *status, &which(sums)));
+    bytes
 }
 
 fn put(bytes: &mut Vec<u8>, status: i16, of_status: &[u8]) {
@@ -112,7 +115,7 @@ mod tests {
         sums.add(429, 9, 0, 1);
         let mut twice = ByStatus::default();
         for _ in 0..2 {
-            twice.add_bytes(&sums.statuses(), &sums.durations(), &sums.hours());
+            twice.add_bytes(&sums.statuses(), &[sums.durations(REFUSED), sums.durations(ACCEPTED)].concat(), &sums.hours());
         }
         assert_eq!(twice.requests(), 8);
         let counted = |bytes: &[u8], statuses| {

@@ -9,7 +9,7 @@ use diesel::prelude::*;
 use diesel::sql_types as sql;
 use time::{Duration, OffsetDateTime};
 
-use super::by_status;
+use super::by_status::{self, ACCEPTED};
 use super::histogram::{self, Tally};
 use super::{Address, Bin, Consumption, Counts, Durations, Filter, Share, Span};
 use crate::error::Result;
@@ -311,7 +311,11 @@ impl Asked<'_> {
 
     /// The column of the durations that are wanted.
     fn durations(&self) -> &'static str {
-        if self.filter.status.is_none() { "all_durations" } else { "durations" }
+        match self.filter.status.map(|_| self.filter.statuses()) {
+            None => "all_durations",
+            Some(statuses) if ACCEPTED.contains(statuses.end()) => "accepted_durations",
+            Some(_) => "refused_durations",
+        }
     }
 
     /// Whether the span begins or ends within a day.

@@ -23,7 +23,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::Uses;
-use super::by_status::ByStatus;
+use super::by_status::{ACCEPTED, ByStatus, REFUSED};
 use crate::error::Result;
 use crate::ids::{KeyId, OrgId, RequestId};
 use crate::statement::statement;
@@ -174,7 +174,7 @@ fn store(conn: &mut PgConnection, table: &str, mut rollup: Rollup) -> Result<()>
     };
     // What is of each status can't be added up by the database; nobody else writes these rows meanwhile, see LOCK.
     let before: Vec<Before> = named(format!(
-        "SELECT p.place, u.statuses, u.durations, u.hours
+        "SELECT p.place, u.statuses, u.accepted_durations || u.refused_durations AS durations, u.hours
          FROM unnest($1, $2, $3, $4, $5) WITH ORDINALITY AS p (organization_id, key_id, route, starts_at, environment, place)
          JOIN {table} u USING (organization_id, key_id, route, starts_at, environment)"
     ))
@@ -187,16 +187,18 @@ fn store(conn: &mut PgConnection, table: &str, mut rollup: Rollup) -> Result<()>
     }
     let column = |which: fn(&ByStatus) -> Vec<u8>| rollup.values().map(which).collect::<Vec<_>>();
     named(format!(
-        "INSERT INTO {table} AS u (organization_id, key_id, route, starts_at, environment, requests, statuses, durations, all_durations, hours)
-         SELECT * FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+        "INSERT INTO {table} AS u (organization_id, key_id, route, starts_at, environment, requests, statuses, all_durations,
+             accepted_durations, refused_durations, hours)
+         SELECT * FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
          ON CONFLICT (organization_id, key_id, route, starts_at, environment) DO UPDATE
-         SET requests = excluded.requests, statuses = excluded.statuses, durations = excluded.durations,
-             all_durations = excluded.all_durations, hours = excluded.hours"
+         SET requests = excluded.requests, statuses = excluded.statuses, all_durations = excluded.all_durations,
+             accepted_durations = excluded.accepted_durations, refused_durations = excluded.refused_durations, hours = excluded.hours"
     ))
     .bind::<sql::Array<sql::Int8>, _>(rollup.values().map(ByStatus::requests).collect::<Vec<_>>())
     .bind::<sql::Array<sql::Binary>, _>(column(ByStatus::statuses))
-    .bind::<sql::Array<sql::Binary>, _>(column(ByStatus::durations))
     .bind::<sql::Array<sql::Binary>, _>(column(ByStatus::all_durations))
+    .bind::<sql::Array<sql::Binary>, _>(column(|sums| sums.durations(ACCEPTED)))
+    .bind::<sql::Array<sql::Binary>, _>(column(|sums| sums.durations(REFUSED)))
     .bind::<sql::Array<sql::Binary>, _>(column(ByStatus::hours))
     .execute(conn)?;
     Ok(())

@@ -13,10 +13,11 @@ use diesel::sql_types as sql;
 use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
+use super::by_status::{self, REFUSED};
 use super::days::{self, day};
 use super::look::Stretch;
 use super::rollups::{ALL_KEYS, ALL_ROUTES};
-use super::{Address, Filter, Request, by_status, histogram};
+use super::{Address, Filter, Request, histogram};
 use crate::error::Result;
 use crate::ids::{KeyId, OrgId, RequestId, uuid_floor, uuid_time};
 
@@ -191,7 +192,7 @@ impl<'a> Walk<'a> {
         };
         let statuses = self.filter.statuses();
         // What was not accepted has an index of its own.
-        let walked = if *statuses.start() >= 400 { 400..=i16::MAX } else { 0..=i16::MAX };
+        let walked = if REFUSED.contains(statuses.start()) { REFUSED } else { 0..=i16::MAX };
         let mut hours = BTreeMap::<OffsetDateTime, Hour>::new();
         for row in &rows {
             let (is_all, is_guide) = (row.guide == 1, row.guide > 1 || self.guides.len() == 1);
