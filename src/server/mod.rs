@@ -18,6 +18,7 @@ use actix_web::{App, HttpServer, web};
 
 pub use listener::Listener;
 pub use requests::identify;
+pub use rollups::Rollups;
 
 use crate::courier::Courier;
 use crate::delivery::World;
