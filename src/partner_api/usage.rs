@@ -6,6 +6,7 @@ use super::Call;
 use super::answer::Reply;
 use super::query::Parameters;
 use crate::clock::rfc3339;
+use crate::db;
 use crate::error::Result;
 use crate::ids::{KeyId, RequestId};
 use crate::usage::{self, Address, Cursor, Filter, Status};
@@ -49,7 +50,12 @@ pub(super) async fn read(call: &Call<'_>) -> Result<Reply> {
     };
     parameters.check()?;
     let (organization, profile) = (call.key.organization, call.partner.site.profile.clone());
-    let page = call.partner.site.db.run(move |conn| usage::history(conn, organization, &profile, &filter, cursor, limit)).await?;
+    let page = call
+        .partner
+        .site
+        .db
+        .run(move |conn| db::snapshot(conn, |conn| usage::history(conn, organization, &profile, &filter, cursor, limit)))
+        .await?;
     let next_cursor = page.older;
     Reply::ok(&UsageBody { requests: page.requests.into_iter().map(body).collect(), next_cursor })
 }

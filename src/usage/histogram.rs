@@ -1,7 +1,7 @@
 //! Numbers by small keys in few bytes: durations by their bucket, requests by their hour.
 //!
 //! The form in the database: for each key that has any, in order, the step from the key before and the number, both as LEB128. A
-//! histogram of a busy hour is some forty bytes, so that a period's durations are read with its counts.
+//! histogram of a busy hour is some forty bytes.
 
 use super::Durations;
 

@@ -28,6 +28,8 @@ pub struct Page {
 
 /// A page of the history. `profile` tells of which route a path is.
 ///
+/// Call it within [`crate::db::snapshot`]: it asks several times.
+///
 /// # Errors
 /// Those of the database.
 pub fn history(

@@ -20,6 +20,10 @@ use crate::ids::{OrgId, RequestId, uuid_time};
 /// A stretch of more than this is long.
 const LONG: Duration = Duration::days(7);
 
+/// Of [`Request`], each by its name: a statement that is kept must not change its result when a table gets a column more.
+const COLUMNS: &str = "id, at, key_id, generation, environment, method, path, route, status, outcome, duration_us, credits, address, \
+    user_agent, job_id, detail";
+
 /// Ids of an organization from `least` to before `most`, in an order: `ASC` or `DESC`.
 pub(super) struct Stretch {
     pub organization: OrgId,
@@ -150,7 +154,10 @@ impl QueryFragment<Pg> for Ask<'_> {
         }
         match &self.what {
             What::Wanted(look, wanted) => {
-                out.push_sql("SELECT * FROM (SELECT *");
+                out.push_sql("SELECT ");
+                out.push_sql(COLUMNS);
+                out.push_sql(" FROM (SELECT ");
+                out.push_sql(COLUMNS);
                 self.rows(&mut out)?;
                 out.push_sql(" LIMIT ");
                 out.push_bind_param::<sql::Int8, _>(look)?;

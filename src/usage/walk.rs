@@ -2,8 +2,8 @@
 //!
 //! The one index is the order of arrival, and a filter may match one row in a million. So the rollups are the index of the filters: those
 //! of the days tell how many rows of which hours match, and the history is read in just the hours that fill the page, with what lies
-//! between them where that is little. An hour may still hold many rows for each that matches: after [`LOOK`] rows a page ends early and
-//! says how far it looked.
+//! between them where that is little. An hour may still hold many rows for each that matches, and such hours may be many: after
+//! [`LOOK`] rows, or what costs as much, a page ends early and says how far it looked.
 
 use std::collections::BTreeMap;
 
@@ -23,12 +23,14 @@ use crate::ids::{KeyId, OrgId, RequestId, uuid_floor, uuid_time};
 
 /// Rows that are looked at for a page: a few milliseconds.
 pub const LOOK: usize = 10_000;
-/// Rows of the rollups that are read to find the next hours, of each route: a few days at first, and so many times more of them as
-/// long as they have nothing that matches.
+/// Rows of the rollups that are read to find the next hours, of each guide: a few days at first, and so many times more of them as
+/// long as they have not enough that matches.
 const DAYS: i64 = 8;
 const MORE: i64 = 8;
 /// Rows that lie between two hours with what is wanted and are read with them: as many as one more statement costs.
 const BETWEEN: i64 = 1_000;
+/// Rows that the statements of one more stretch cost as much as at least.
+const PRICE: usize = 300;
 
 /// Which way a walk goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -102,7 +104,10 @@ impl<'a> Walk<'a> {
         while found.len() < wanted && self.least < self.most {
             let Some(stretch) = self.stretch(conn, promised.max(wanted - found.len()))? else { break };
             if let Some(read) = read.take() {
-                left -= read.count(conn, self.filter)?;
+                left = left.saturating_sub(read.count(conn, self.filter)? + PRICE);
+            }
+            if left == 0 {
+                return Ok((found, Some(self.edge())));
             }
             let before = found.len();
             found.extend(stretch.look(conn, self.filter, left, wanted - before)?);
@@ -248,6 +253,14 @@ impl<'a> Walk<'a> {
         .bind::<sql::Int2, _>(statuses.start())
         .bind::<sql::Int2, _>(statuses.end())
         .load(conn)?)
+    }
+
+    /// Where the page that goes on from here starts.
+    fn edge(&self) -> RequestId {
+        RequestId(match self.way {
+            Way::Older => self.most,
+            Way::Newer => Uuid::from_u128(self.least.as_u128().saturating_sub(1)),
+        })
     }
 
     fn order(&self) -> &'static str {

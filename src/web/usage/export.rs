@@ -5,6 +5,7 @@ use actix_web::HttpRequest;
 use super::asked::Asked;
 use super::rows::Prefixes;
 use crate::clock::rfc3339;
+use crate::db;
 use crate::usage::{self, Cursor};
 use crate::web::csv::{self, Cell, Rows};
 use crate::web::{Answer, Member};
@@ -44,7 +45,8 @@ pub async fn export(member: Member, request: HttpRequest) -> Answer {
         let (site, filter, prefixes) = (site.clone(), filter.clone(), prefixes.clone());
         async move {
             let profile = site.profile.clone();
-            let page = site.db.run(move |conn| usage::history(conn, organization, &profile, &filter, cursor, PAGE)).await?;
+            let read = move |conn: &mut _| db::snapshot(conn, |conn| usage::history(conn, organization, &profile, &filter, cursor, PAGE));
+            let page = site.db.run(read).await?;
             let mut rows = Rows::default();
             page.requests.iter().for_each(|request| add(&mut rows, request, &prefixes, &site.profile));
             Ok((rows, page.older.map(|id| Some(Cursor::Before(id)))))

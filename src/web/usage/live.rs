@@ -19,6 +19,7 @@ use time::Duration;
 use super::asked::Asked;
 use super::rows::{Row, RowItem};
 use crate::clock;
+use crate::db;
 use crate::error::{Error, Result};
 use crate::ids::{RequestId, UserId, uuid_time};
 use crate::usage::{self, Filter};
@@ -136,7 +137,9 @@ impl Follower {
         let filter = Filter { from: Some(self.filter.from.map_or(since, |from| from.max(since))), ..self.filter.clone() };
         let (organization, profile) = (self.member.organization.id, self.member.site.profile.clone());
         let read = move |conn: &mut _| {
-            Ok((usage::history(conn, organization, &profile, &filter, None, MOST)?, usage::key_prefixes(conn, organization)?))
+            db::snapshot(conn, |conn| {
+                Ok((usage::history(conn, organization, &profile, &filter, None, MOST)?, usage::key_prefixes(conn, organization)?))
+            })
         };
         let (page, prefixes) = self.member.site.db.run(read).await?;
         let top = self.top;

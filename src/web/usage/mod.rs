@@ -20,7 +20,7 @@ use crate::error::{Error, FieldError, Result};
 use crate::ids::{KeyId, RequestId};
 use crate::keys::{self, Key};
 use crate::profile::Profile;
-use crate::usage::{self, Address, Consumption, Cursor, Filter, LOOK, Page, Span};
+use crate::usage::{self, Address, Consumption, Cursor, Filter, Page, Span};
 use asked::Asked;
 use consumption::{Charts, KeyLabel, Section};
 pub use export::export;
@@ -145,8 +145,10 @@ pub async fn index(member: Member, request: HttpRequest) -> Answer {
         let (organization, profile) = (member.organization.id, member.site.profile.clone());
         let ((filter, span), cursor) = (filter, asked.cursor()?);
         let read = move |conn: &mut _| {
-            let page = usage::history(conn, organization, &profile, &filter, cursor, PAGE)?;
-            Ok((page, usage::key_prefixes(conn, organization)?))
+            db::snapshot(conn, |conn| {
+                let page = usage::history(conn, organization, &profile, &filter, cursor, PAGE)?;
+                Ok((page, usage::key_prefixes(conn, organization)?))
+            })
         };
         let (page, prefixes) = member.site.db.run(read).await?;
         let history = History { is_consumed: true, ..history(&member, &asked, span, page, &prefixes).await? };

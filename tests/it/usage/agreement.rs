@@ -345,3 +345,36 @@ fn two_that_stand_far_apart_are_on_one_page() {
         assert!(!page.is_cut);
     }
 }
+
+/// Hours with one each, each behind more of others than is read with them: a page takes some and leads to the rest.
+#[test]
+fn many_that_stand_apart_are_on_pages_that_go_on() {
+    const HOURS: i64 = 45;
+    let mut world = World::new(NOW);
+    let (organization, keys) = world.organizations[0].clone();
+    let mut expected = Vec::new();
+    for n in 0..HOURS {
+        let at = NOW - Duration::hours(2 * n);
+        usage::make_days(&mut world.conn, at - Duration::HOUR).expect("days");
+        usage::make_days(&mut world.conn, at).expect("days");
+        let wanted = record(organization, keys[1].0, at);
+        expected.push(wanted.id);
+        let others = (0..1_001).map(|ms| record(organization, keys[0].0, at - Duration::HOUR + Duration::milliseconds(ms)));
+        let records: Vec<Record> = std::iter::once(wanted).chain(others).collect();
+        usage::insert(&mut world.conn, &records.iter().collect::<Vec<_>>()).expect("a batch");
+    }
+    while rollups::fold(&mut world.conn).expect("folded") > 0 {}
+    let filter = Filter { key: Some(keys[1].0), ..Filter::default() };
+    let first = world.page(&filter, None, 50);
+    assert!(first.is_cut && (10..HOURS as usize).contains(&first.requests.len()), "{}", first.requests.len());
+    let ids: Vec<RequestId> = world.pages(&filter, 50).iter().map(|request| request.id).collect();
+    assert_eq!(ids, expected);
+    let (mut back, mut cursor) = (Vec::new(), Some(RequestId::new(NOW - Duration::days(9))));
+    while let Some(after) = cursor {
+        let page = world.page(&filter, Some(Cursor::After(after)), 50);
+        back.extend(page.requests.iter().rev().map(|request| request.id));
+        cursor = page.newer;
+    }
+    expected.reverse();
+    assert_eq!(back, expected);
+}
