@@ -140,7 +140,8 @@ fn parts(counts: &Counts) -> [i64; 4] {
 fn period_words(from: OffsetDateTime, to: OffsetDateTime, now: OffsetDateTime) -> String {
     let hours = (to - from).whole_hours();
     let is_until_now = to >= now && to - now <= Duration::DAY;
-    let is_one_day = hours == 24 && from.date() != to.date() && range_words(from, to, now).starts_with("on");
+    // In the last hour of a day the last 24 are that day too.
+    let is_one_day = hours == 24 && to - now > Duration::HOUR && range_words(from, to, now).starts_with("on");
     match hours {
         _ if !is_until_now || is_one_day => range_words(from, to, now),
         1 => "in 1 hour".into(),
@@ -321,5 +322,6 @@ mod tests {
         ] {
             assert_eq!(period_words(from, to, NOW), words);
         }
+        assert_eq!(period_words(midnight, midnight + Duration::DAY, midnight + Duration::hours(23)), "in 24 hours");
     }
 }
