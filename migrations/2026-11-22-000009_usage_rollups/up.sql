@@ -25,17 +25,7 @@ CREATE TABLE usage_hours (
     CONSTRAINT usage_hours_pkey PRIMARY KEY (organization_id, key_id, route, starts_at, environment)
 ) WITH (toast_tuple_target = 8160);
 CREATE TABLE usage_days (
-    organization_id uuid NOT NULL,
-    key_id uuid NOT NULL,
-    route text NOT NULL,
-    starts_at timestamptz NOT NULL,
-    environment text NOT NULL,
-    requests bigint NOT NULL,
-    statuses bytea NOT NULL,
-    all_durations bytea NOT NULL,
-    accepted_durations bytea NOT NULL,
-    refused_durations bytea NOT NULL,
-    hours bytea NOT NULL,
+    LIKE usage_hours,
     CONSTRAINT usage_days_pkey PRIMARY KEY (organization_id, key_id, route, starts_at, environment)
 ) WITH (toast_tuple_target = 8160);
 CREATE INDEX usage_hours_starts_at_idx ON usage_hours USING brin (starts_at);
@@ -44,22 +34,23 @@ CREATE INDEX usage_days_starts_at_idx ON usage_days USING brin (starts_at);
 -- What is there already.
 CREATE FUNCTION pg_temp.of_status(status smallint, what bytea) RETURNS bytea IMMUTABLE
     RETURN int2send(status) || int2send(octet_length(what)::smallint) || what;
-INSERT INTO usage_hours
-SELECT organization_id, key_id, route, starts_at, environment, sum(requests),
-    string_agg(pg_temp.of_status(status, int8send(requests)), '' ORDER BY status),
-    string_agg(pg_temp.of_status(0::smallint, durations), ''),
-    coalesce(string_agg(pg_temp.of_status(status, durations), '' ORDER BY status) FILTER (WHERE status < 400), ''),
-    coalesce(string_agg(pg_temp.of_status(status, durations), '' ORDER BY status) FILTER (WHERE status >= 400), ''),
-    string_agg(pg_temp.of_status(status, hours), '' ORDER BY status)
-FROM former_hours GROUP BY 1, 2, 3, 4, 5;
-INSERT INTO usage_days
-SELECT organization_id, key_id, route, starts_at, environment, sum(requests),
-    string_agg(pg_temp.of_status(status, int8send(requests)), '' ORDER BY status),
-    string_agg(pg_temp.of_status(0::smallint, durations), ''),
-    coalesce(string_agg(pg_temp.of_status(status, durations), '' ORDER BY status) FILTER (WHERE status < 400), ''),
-    coalesce(string_agg(pg_temp.of_status(status, durations), '' ORDER BY status) FILTER (WHERE status >= 400), ''),
-    string_agg(pg_temp.of_status(status, hours), '' ORDER BY status)
-FROM former_days GROUP BY 1, 2, 3, 4, 5;
+DO $$
+DECLARE
+    span text;
+BEGIN
+    FOREACH span IN ARRAY ARRAY['hours', 'days'] LOOP
+        EXECUTE format($q$
+            INSERT INTO usage_%1$s
+            SELECT organization_id, key_id, route, starts_at, environment, sum(requests),
+                string_agg(pg_temp.of_status(status, int8send(requests)), '' ORDER BY status),
+                string_agg(pg_temp.of_status(0::smallint, durations), ''),
+                coalesce(string_agg(pg_temp.of_status(status, durations), '' ORDER BY status) FILTER (WHERE status < 400), ''),
+                coalesce(string_agg(pg_temp.of_status(status, durations), '' ORDER BY status) FILTER (WHERE status >= 400), ''),
+                string_agg(pg_temp.of_status(status, hours), '' ORDER BY status)
+            FROM former_%1$s GROUP BY 1, 2, 3, 4, 5
+        $q$, span);
+    END LOOP;
+END $$;
 DROP TABLE former_hours, former_days;
 DROP FUNCTION pg_temp.of_status;
 
