@@ -54,8 +54,7 @@ impl Reply {
             let invalid = Invalid { error: &error.message, code: error.code, fields: &error.fields };
             serde_json::to_string(&invalid).unwrap_or_default()
         } else {
-            let values = Values::default().text("message", &error.message).text("code", error.code);
-            profile.errors.body.render(&values)
+            profile.errors.body.render(&Values::of_error(&error.message, error.code))
         };
         Self { retry_after_s: error.retry_after_s, ..Self::new(error.status, body) }
     }

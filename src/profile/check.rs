@@ -28,7 +28,7 @@ const RESERVED: &[&str] = &[
 ];
 
 /// The words of bodies that are texts; all others are numbers.
-const TEXTS: [&str; 3] = ["message", "code", "permission"];
+const TEXTS: [&str; 4] = ["message", "code", "code_upper", "permission"];
 
 /// Headers of a delivery that are not the profile's to set.
 const SENDERS: [&str; 14] = [
@@ -212,7 +212,7 @@ fn bodies(profile: &Profile, problems: &mut Problems) {
         problems.unless((400..=499).contains(&refusal.status), format!("{field}.status"), "is a 4xx status");
         body(&refusal.body, words, &field, problems);
     }
-    body(&profile.errors.body, &["message", "code"], "errors", problems);
+    body(&profile.errors.body, &["message", "code", "code_upper"], "errors", problems);
 }
 
 fn body(template: &Template, words: &[&'static str], field: &str, problems: &mut Problems) {

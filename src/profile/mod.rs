@@ -4,9 +4,12 @@
 mod check;
 mod duration;
 mod example;
+mod keys;
+mod permissions;
 mod refusals;
 mod render;
 mod routes;
+mod verify;
 mod webhooks;
 
 use std::path::Path;
@@ -15,9 +18,12 @@ use std::time::Duration;
 use serde::Deserialize;
 
 pub use example::Example;
+pub use keys::{Column, Environment, Keys};
+pub use permissions::{Grant, Permissions};
 pub use refusals::{ErrorShape, Refusal, Refusals};
 pub use render::{Template, Values};
 pub use routes::{Action, Method, Route};
+pub use verify::Verify;
 pub use webhooks::{SignatureHeader, Webhooks};
 
 use crate::error::{Error, Result};
@@ -48,7 +54,10 @@ pub struct Profile {
     #[serde(default)]
     pub jobs: Vec<JobKind>,
     /// The Partner API.
+    #[serde(default)]
     pub routes: Vec<Route>,
+    /// What a company's own services ask.
+    pub verify: Verify,
     /// The answer to each refusal.
     pub refusals: Refusals,
     /// The shape of every other error.
@@ -70,58 +79,6 @@ pub struct Api {
     /// Query parameters that may carry the key.
     #[serde(default)]
     pub key_parameters: Vec<String>,
-}
-
-/// What keys are like.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Keys {
-    /// First word of a key's text.
-    pub prefix: String,
-    /// Active keys an organization may have in one environment; 0 is no bound.
-    pub max_active: u32,
-    /// Text of the button that makes one.
-    pub create_label: String,
-    /// `Revoke` or `Delete`.
-    pub revoke_label: String,
-    /// Grace periods offered at rotation.
-    #[serde(deserialize_with = "duration::list")]
-    pub grace: Vec<Duration>,
-    /// None: keys are `{prefix}_…` and live.
-    #[serde(default)]
-    pub environments: Vec<Environment>,
-}
-
-/// A word in a key's text that tells what it works on.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Environment {
-    /// As in the key and on the screens.
-    pub name: String,
-    /// Jobs cost nothing and are done by the sandbox worker.
-    #[serde(default)]
-    pub sandbox: bool,
-}
-
-/// What keys may do.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Permissions {
-    /// How a key comes to its permissions.
-    pub grant: Grant,
-    /// All there are.
-    #[serde(default)]
-    pub list: Vec<String>,
-}
-
-/// How a key comes to its permissions.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Grant {
-    /// Every key may do everything.
-    None,
-    /// Picked per key.
-    Chosen,
 }
 
 /// A fixed window.
@@ -260,6 +217,29 @@ impl Profile {
         } else {
             self.keys.environments.iter().any(|candidate| candidate.name == environment)
         }
+    }
+
+    /// Columns of the table of keys: those it names, else a good set for what keys are like.
+    pub fn columns(&self) -> Vec<Column> {
+        if !self.keys.columns.is_empty() {
+            return self.keys.columns.clone();
+        }
+        let of_permissions = self.permissions.grant == Grant::Chosen;
+        let all = [
+            (Column::Name, true),
+            (Column::Environment, !self.keys.environments.is_empty()),
+            (Column::Permissions, of_permissions),
+            (Column::Status, true),
+            (Column::Created, true),
+            (Column::LastUsed, true),
+            (Column::Requests, !of_permissions),
+        ];
+        all.into_iter().filter(|(_, shown)| *shown).map(|(column, _)| column).collect()
+    }
+
+    /// What a key may do that inherits from a person of `role`, or else holds `own` itself.
+    pub fn held<'a>(&'a self, own: &'a [String], role: Option<&str>) -> &'a [String] {
+        role.map_or(own, |role| self.permissions.of_role(role))
     }
 
     /// A kind of job by its name.

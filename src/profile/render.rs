@@ -12,6 +12,11 @@ use serde::Deserialize;
 pub struct Values(Vec<(&'static str, String)>);
 
 impl Values {
+    /// Those of [`super::ErrorShape`].
+    pub fn of_error(message: &str, code: &str) -> Self {
+        Self::default().text("message", message).text("code", code).text("code_upper", &code.to_ascii_uppercase())
+    }
+
     /// Adds a number.
     #[must_use]
     pub fn number(mut self, name: &'static str, value: impl Into<i64>) -> Self {

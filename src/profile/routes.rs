@@ -1,5 +1,7 @@
 //! The routes of the Partner API: what a profile may offer, and by which methods.
 
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
 
 /// One line of the Partner API.
@@ -21,6 +23,16 @@ pub struct Route {
     /// The limit it counts in.
     #[serde(default)]
     pub limit: Option<String>,
+    /// Of a list: what its parameters and the members of its answer are called here, where it is not what Latchkey calls them.
+    #[serde(default)]
+    pub names: BTreeMap<String, String>,
+}
+
+impl Route {
+    /// What this route calls a parameter or a member of its answer.
+    pub fn name<'a>(&'a self, word: &'a str) -> &'a str {
+        self.names.get(word).map_or(word, String::as_str)
+    }
 }
 
 /// HTTP methods of the Partner API.
@@ -91,6 +103,14 @@ pub enum Action {
 }
 
 impl Action {
+    /// The parameters and members of its answer that a route may call by other names.
+    pub fn renamable(self) -> &'static [&'static str] {
+        match self {
+            Self::CreditsEntries => &["kind", "from", "to", "limit", "cursor", "entries", "next_cursor"],
+            _ => &[],
+        }
+    }
+
     /// The methods that it may be called by.
     pub fn methods(self) -> &'static [Method] {
         match self {
