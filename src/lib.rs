@@ -15,7 +15,8 @@
 //! | assembly | `server` `cli` `main` | everything |
 //!
 //! Capabilities are synchronous, take a connection first and whose data it is next, and know nothing of HTTP. Sideways they
-//! use each other in one direction only: all may write to `audit`; `orgs` opens accounts in `credits`; `accounts` reads `orgs`;
+//! use each other in one direction only: all may write to `audit`; `orgs` opens accounts in `credits`, and ends `keys` with the
+//! membership that they inherit from; `accounts` reads `orgs`;
 //! `credits` tells `webhooks` when they run low;
 //! `keys` tells their `usage`; `jobs` moves `credits`; `admission` settles through `jobs`, `credits` and `usage`. Edges hand what is to be
 //! sent over the counter in [`courier`], behind which `delivery` sends it. `tests/it/tidy.rs` holds all this to be true.

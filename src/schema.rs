@@ -30,6 +30,7 @@ diesel::table! {
         deactivated_at -> Nullable<Timestamptz>,
         revoked_at -> Nullable<Timestamptz>,
         revoked_by -> Nullable<Text>,
+        inherits -> Bool,
     }
 }
 

@@ -8,11 +8,12 @@ use diesel::sql_types as sql;
 use diesel::{QueryResult, RunQueryDsl};
 use uuid::Uuid;
 
+use crate::actor::Role;
 use crate::batch::Decide;
 use crate::error::{Error, Result};
 use crate::ids::{KeyId, OrgId};
 use crate::outcome::Outcome;
-use crate::profile::{Limit, Scope, quota};
+use crate::profile::{Grant, Limit, Profile, Scope, quota};
 use crate::secret::SecretDigest;
 
 /// What a route asks of a key: constant over a deployment's life, shared by reference count.
@@ -20,6 +21,8 @@ use crate::secret::SecretDigest;
 pub struct Rule {
     /// The permission it needs.
     pub permission: Option<String>,
+    /// Whose keys hold it where they inherit: 1 for admins, 2 for members, 3 for both.
+    pub roles: i16,
     /// Name of the limit in the profile; empty is not limited.
     pub limit_name: String,
     /// Its number there, from 1; 0 is not limited.
@@ -35,13 +38,18 @@ pub struct Rule {
 }
 
 impl Rule {
-    /// The rule of a route with this permission and this numbered limit.
-    pub fn new(permission: Option<String>, limit: Option<(i16, &Limit)>) -> Self {
+    /// The rule of what needs this permission and counts in this numbered limit. Where every key may do everything, no permission
+    /// is asked for.
+    pub fn new(profile: &Profile, permission: Option<&str>, limit: Option<(i16, &Limit)>) -> Self {
+        let permission = permission.filter(|_| profile.permissions.grant != Grant::None).map(str::to_owned);
+        let may = |role: Role| permission.as_deref().is_some_and(|permission| profile.permissions.role_may(role.as_str(), permission));
+        let roles = i16::from(may(Role::Admin)) + 2 * i16::from(may(Role::Member));
         match limit {
-            None => Self { permission, ..Self::default() },
+            None => Self { permission, roles, ..Self::default() },
             Some((number, limit)) => Self {
                 describe: false,
                 permission,
+                roles,
                 limit_name: limit.name.clone(),
                 limit_number: number,
                 per_organization: limit.scope == Scope::Organization,
@@ -79,8 +87,10 @@ pub struct KnownKey {
 pub struct About {
     /// The name people gave it.
     pub name: String,
-    /// What it may do; empty where every key may do everything.
+    /// What it holds itself; empty where every key may do everything. See [`Profile::held`].
     pub permissions: Vec<String>,
+    /// The role of the person that it inherits from, if it does.
+    pub role: Option<String>,
     /// Its organization.
     pub organization_slug: String,
     /// Its organization's name.
@@ -241,6 +251,7 @@ struct Statement<'a> {
     rules: Vec<&'a Rule>,
     digests: Vec<SecretDigest>,
     permissions: Vec<&'a str>,
+    roles: Vec<i16>,
     limit_numbers: Vec<i16>,
     per_organization: Vec<bool>,
     windows_s: Vec<i64>,
@@ -253,6 +264,7 @@ impl<'a> Statement<'a> {
         self.rules.push(&ask.rule);
         self.digests.push(ask.digest);
         self.permissions.push(ask.rule.permission.as_deref().unwrap_or_default());
+        self.roles.push(ask.rule.roles);
         self.limit_numbers.push(ask.rule.limit_number);
         self.per_organization.push(ask.rule.per_organization);
         self.windows_s.push(ask.rule.window_s);
@@ -280,6 +292,8 @@ impl QueryFragment<Pg> for Statement<'_> {
         out.push_sql(", ");
         out.push_bind_param::<sql::Array<sql::Text>, _>(&self.permissions)?;
         out.push_sql(", ");
+        out.push_bind_param::<sql::Array<sql::Int2>, _>(&self.roles)?;
+        out.push_sql(", ");
         out.push_bind_param::<sql::Array<sql::Int2>, _>(&self.limit_numbers)?;
         out.push_sql(", ");
         out.push_bind_param::<sql::Array<sql::Bool>, _>(&self.per_organization)?;
@@ -289,7 +303,7 @@ impl QueryFragment<Pg> for Statement<'_> {
         out.push_bind_param::<sql::Array<sql::Bool>, _>(&self.describe)?;
         out.push_sql(", ");
         out.push_bind_param::<sql::Array<sql::Int8>, _>(&self.counts)?;
-        out.push_sql(") WITH ORDINALITY AS a (digest, permission, limit_number, per_organization, window_s, describe, n, ord)\n");
+        out.push_sql(") WITH ORDINALITY AS a (digest, permission, roles, limit_number, per_organization, window_s, describe, n, ord)\n");
         out.push_sql(include_str!("admit.sql"));
         Ok(())
     }

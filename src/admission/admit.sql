@@ -5,15 +5,24 @@
             -- The clock is read after the snapshot was taken: a rotation that is seen here has an end before it, while now() is of
             -- before the snapshot and would let the old text pass beside the new one for the microseconds between.
             WHEN k.revoked_at IS NOT NULL OR s.ends_at <= clock_timestamp() THEN 'revoked'
+            -- A key that inherits ends with its maker's membership. Only such keys pay for the look-up.
+            WHEN k.inherits AND (SELECT m.role FROM memberships m WHERE m.organization_id = k.organization_id
+                AND m.user_id = k.created_by_user_id) IS NULL THEN 'revoked'
             WHEN k.expires_at <= now() THEN 'expired'
             WHEN k.deactivated_at IS NOT NULL THEN 'inactive'
-            WHEN a.permission <> '' AND a.permission <> ALL (k.permissions) THEN 'permission'
+            WHEN a.permission <> '' AND NOT CASE
+                WHEN k.inherits THEN (SELECT CASE m.role WHEN 'admin' THEN a.roles & 1 ELSE a.roles & 2 END FROM memberships m
+                    WHERE m.organization_id = k.organization_id AND m.user_id = k.created_by_user_id) <> 0
+                ELSE a.permission = ANY (k.permissions)
+            END THEN 'permission'
             ELSE 'accepted'
         END AS outcome,
         CASE WHEN a.per_organization THEN s.organization_id ELSE s.key_id END AS scope_id,
         o.requests_per_minute,
         -- For the one route that asks what a key is; the others pay nothing for it.
-        CASE WHEN a.describe THEN json_build_object('name', k.name, 'permissions', k.permissions, 'organization_slug', o.slug,
+        CASE WHEN a.describe THEN json_build_object('name', k.name, 'permissions', k.permissions, 'role',
+            CASE WHEN k.inherits THEN (SELECT m.role FROM memberships m WHERE m.organization_id = k.organization_id
+                AND m.user_id = k.created_by_user_id) END, 'organization_slug', o.slug,
             'organization_name', o.name,
             'available', (SELECT b.available FROM credit_balances b WHERE b.organization_id = s.organization_id))::text END AS about
     FROM ask a

@@ -30,6 +30,19 @@ pub enum UserCommand {
         #[arg(long)]
         role: Role,
     },
+    /// Give a member of an organization another role
+    Role {
+        #[command(flatten)]
+        membership: Membership,
+        /// What the person may do there
+        #[arg(long)]
+        role: Role,
+    },
+    /// End a person's membership of an organization, and the keys that inherit from it
+    Remove {
+        #[command(flatten)]
+        membership: Membership,
+    },
     /// Print a fresh one-time link with which a person chooses a password; also for a lost one
     Invite {
         /// E-mail address of the account
@@ -42,6 +55,20 @@ pub enum UserCommand {
         #[command(flatten)]
         place: Place,
     },
+}
+
+#[derive(Args)]
+pub struct Membership {
+    /// E-mail address of the account
+    #[arg(long)]
+    email: String,
+    /// The organization's name in URLs
+    #[arg(long, value_name = "SLUG")]
+    org: String,
+    #[command(flatten)]
+    output: Output,
+    #[command(flatten)]
+    place: Place,
 }
 
 #[derive(Subcommand)]
@@ -79,6 +106,8 @@ pub struct Account {
 pub fn user(command: UserCommand) -> Done {
     let (account, org, role) = match command {
         UserCommand::Create { account, org, role } => (account, org, role),
+        UserCommand::Role { membership, role } => return membership.change(Some(role)),
+        UserCommand::Remove { membership } => return membership.change(None),
         UserCommand::Invite { email, output, reach, place } => return invite(&email, output, &reach, &place),
     };
     let place = account.place.clone();
@@ -92,13 +121,42 @@ pub fn user(command: UserCommand) -> Done {
     })
 }
 
+impl Membership {
+    /// Another role, or none any more.
+    fn change(self, role: Option<Role>) -> Done {
+        let Self { email, org, output, place } = self;
+        work(&place, |conn, actor| {
+            let organization = organization(conn, &org)?.id;
+            let (user, _) = known(conn, actor, &email)?;
+            let changed = match role {
+                Some(role) => orgs::set_role(conn, actor, clock::now(), organization, user.id, role),
+                None => orgs::remove_member(conn, actor, clock::now(), organization, user.id),
+            };
+            changed.map_err(|e| match e {
+                Error::NotFound => Error::Conflict(format!("{email} is no member of {org}.")),
+                other => other,
+            })
+        })?;
+        output.print(&json!({"email": email, "organization": org, "role": role.map(Role::as_str)}), || match role {
+            Some(role) => format!("{email} is now {} of {org}.", role.as_str()),
+            None => format!("{email} belongs to {org} no more. Keys that inherited from this are revoked."),
+        });
+        Ok(())
+    }
+}
+
+/// The account with this address, which must be there.
+fn known(conn: &mut PgConnection, actor: &Actor, email: &str) -> Result<(User, bool)> {
+    accounts::by_email(conn, actor, email).map_err(|e| match e {
+        Error::NotFound => Error::Conflict(format!("{email} has no account; `latchkey user create` makes one.")),
+        other => other,
+    })
+}
+
 fn invite(email: &str, output: Output, reach: &Reach, place: &Place) -> Done {
     let public_url = reach.public_url()?;
     let (user, token) = work(place, |conn, actor| {
-        let (user, _) = accounts::by_email(conn, actor, email).map_err(|e| match e {
-            Error::NotFound => Error::Conflict(format!("{email} has no account; `latchkey user create` makes one.")),
-            other => other,
-        })?;
+        let (user, _) = known(conn, actor, email)?;
         let token = accounts::invite(conn, actor, clock::now(), user.id)?;
         Ok((user, token))
     })?;

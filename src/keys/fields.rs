@@ -29,7 +29,7 @@ impl Key {
 
 impl Details {
     pub(super) fn check(
-        profile: &Profile, now: OffsetDateTime, name: &str, permissions: &[String], expires_at: Option<OffsetDateTime>,
+        profile: &Profile, now: OffsetDateTime, name: &str, permissions: &[String], inherits: bool, expires_at: Option<OffsetDateTime>,
         environment: Option<&str>,
     ) -> Result<Self> {
         let mut problems = Vec::new();
@@ -42,7 +42,8 @@ impl Details {
             let message = format!("{environment:?} is not an environment here. Choose one of those offered.");
             problems.push(FieldError { field: "environment".into(), message });
         }
-        problems.extend(permission_problem(profile, permissions).map(|message| FieldError { field: "permission".into(), message }));
+        problems
+            .extend(permission_problem(profile, permissions, inherits).map(|message| FieldError { field: "permission".into(), message }));
         if expires_at.is_some_and(|at| at <= now) {
             let message = "This moment has passed. Choose a later one, or none.".into();
             problems.push(FieldError { field: "expires".into(), message });
@@ -51,7 +52,8 @@ impl Details {
             return Err(Error::Invalid(problems));
         }
         // In the profile's order, each once.
-        let permissions = profile.permissions.list.iter().filter(|permission| permissions.contains(permission)).cloned().collect();
+        let all = profile.permissions.grant == Grant::Inherited && !inherits && permissions.is_empty();
+        let permissions = profile.permissions.list.iter().filter(|permission| all || permissions.contains(permission)).cloned().collect();
         Ok(Self { name: name.to_owned(), permissions, expires_at })
     }
 
@@ -80,7 +82,10 @@ fn name_problem(name: &str) -> Option<String> {
     }
 }
 
-fn permission_problem(profile: &Profile, permissions: &[String]) -> Option<String> {
+fn permission_problem(profile: &Profile, permissions: &[String], inherits: bool) -> Option<String> {
+    if inherits && !permissions.is_empty() {
+        return Some("A key has the permissions of the person who makes it, and none of its own.".into());
+    }
     if let Some(foreign) = permissions.iter().find(|permission| !profile.permissions.list.contains(permission)) {
         return Some(format!("{foreign:?} is not a permission here. Choose from those offered."));
     }

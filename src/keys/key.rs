@@ -49,8 +49,10 @@ pub struct Key {
     pub name: String,
     /// Part of its text.
     pub environment: String,
-    /// What it may do; empty where every key may do everything.
+    /// What it may do; empty where every key may do everything, and where it inherits.
     pub permissions: Vec<String>,
+    /// Whether it may do what the person who made it may do, as long as that person belongs to the organization.
+    pub inherits: bool,
     /// When it was made.
     pub created_at: OffsetDateTime,
     /// By whom, as known then.
@@ -106,6 +108,7 @@ pub(super) struct KeyRow {
     name: String,
     environment: String,
     permissions: Vec<String>,
+    inherits: bool,
     created_at: OffsetDateTime,
     created_by: String,
     expires_at: Option<OffsetDateTime>,
@@ -122,6 +125,7 @@ impl KeyRow {
             name: self.name,
             environment: self.environment,
             permissions: self.permissions,
+            inherits: self.inherits,
             created_at: self.created_at,
             created_by: self.created_by,
             expires_at: self.expires_at,

@@ -23,6 +23,8 @@ pub struct KeyView {
     pub key: Key,
     /// Its state.
     pub status: Status,
+    /// Where it inherits, what the person who made it is now: `admin` or `member`.
+    pub maker_role: Option<String>,
     /// Who made its current secret.
     pub secret_created_by: String,
     /// The old secret that still works beside the current one.
@@ -85,6 +87,8 @@ struct Row {
     grace_prefix: Option<String>,
     #[diesel(sql_type = Nullable<Timestamptz>)]
     grace_ends_at: Option<OffsetDateTime>,
+    #[diesel(sql_type = Nullable<Text>)]
+    maker_role: Option<String>,
     #[diesel(sql_type = Array<BigInt>)]
     by_hour: Vec<i64>,
 }
@@ -96,10 +100,22 @@ impl Row {
             _ => None,
         };
         let key = self.key.with_secret((self.generation, self.prefix, self.secret_created_at));
-        let status = key.status(now);
+        let status = match key.status(now) {
+            // Refused like a revoked one: there is nobody whose permissions it could have.
+            Status::Active | Status::Inactive if key.inherits && self.maker_role.is_none() => Status::Revoked,
+            status => status,
+        };
         // The end of the key is the end of every secret, whatever its own says.
         let grace = grace.filter(|_| !status.is_ended());
-        KeyView { key, status, secret_created_by: self.secret_created_by, grace, last_use, by_hour: self.by_hour }
+        KeyView {
+            key,
+            status,
+            maker_role: self.maker_role,
+            secret_created_by: self.secret_created_by,
+            grace,
+            last_use,
+            by_hour: self.by_hour,
+        }
     }
 }
 

@@ -12,10 +12,12 @@ WITH counts AS MATERIALIZED (
     ) c
     GROUP BY 1, 2
 )
-SELECT k.id, k.organization_id, k.name, k.environment, k.permissions, k.created_at, k.created_by, k.expires_at, k.deactivated_at,
+SELECT k.id, k.organization_id, k.name, k.environment, k.permissions, k.inherits, k.created_at, k.created_by, k.expires_at, k.deactivated_at,
        k.revoked_at, k.revoked_by,
        s.generation, s.prefix, s.created_at AS secret_created_at, s.created_by AS secret_created_by,
        g.generation AS grace_generation, g.prefix AS grace_prefix, g.ends_at AS grace_ends_at,
+       CASE WHEN k.inherits THEN (SELECT m.role FROM memberships m WHERE m.organization_id = k.organization_id
+           AND m.user_id = k.created_by_user_id) END AS maker_role,
        ARRAY(SELECT coalesce(c.requests, 0)
              FROM generate_series(0, 23) AS h (hour) LEFT JOIN counts c ON c.key_id = k.id AND c.hour = h.hour
              ORDER BY h.hour) AS by_hour

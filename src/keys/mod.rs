@@ -44,8 +44,8 @@ pub use rotation::{Rotation, end_grace, rotate};
 use crate::actor::{Actor, Permission};
 use crate::audit;
 use crate::error::{Error, Result};
-use crate::ids::{KeyId, OrgId};
-use crate::profile::Profile;
+use crate::ids::{KeyId, OrgId, UserId};
+use crate::profile::{Grant, Profile};
 use crate::schema::{api_key_secrets, api_keys, organizations};
 use fields::Details;
 use key::{KeyRow, lock};
@@ -59,7 +59,8 @@ pub struct NewKey {
     pub name: String,
     /// One of the profile's.
     pub environment: String,
-    /// Of the profile's list; none where every key may do everything.
+    /// Of the profile's list; none where every key may do everything, and none for a person's key where keys inherit. A key that
+    /// nobody in particular makes, at the command line, holds what is said here, or all there is.
     pub permissions: Vec<String>,
     /// When it stops by itself.
     pub expires_at: Option<OffsetDateTime>,
@@ -87,7 +88,8 @@ pub struct Edit {
 pub fn create(conn: &mut PgConnection, actor: &Actor, now: OffsetDateTime, profile: &Profile, new: NewKey) -> Result<(Key, PlainKey)> {
     let organization = new.organization;
     actor.require(organization, Permission::ManageKeys)?;
-    let details = Details::check(profile, now, &new.name, &new.permissions, new.expires_at, Some(&new.environment))?;
+    let inherits = profile.permissions.grant == Grant::Inherited && actor.user_id().is_some();
+    let details = Details::check(profile, now, &new.name, &new.permissions, inherits, new.expires_at, Some(&new.environment))?;
     let plain = PlainKey::generate(profile, &new.environment)?;
     conn.transaction(|conn| {
         let _locked: OrgId = organizations::table.find(organization).select(organizations::id).for_no_key_update().first(conn)?;
@@ -99,6 +101,7 @@ pub fn create(conn: &mut PgConnection, actor: &Actor, now: OffsetDateTime, profi
                 api_keys::name.eq(&details.name),
                 api_keys::environment.eq(&new.environment),
                 api_keys::permissions.eq(&details.permissions),
+                api_keys::inherits.eq(inherits),
                 api_keys::created_at.eq(now),
                 api_keys::created_by.eq(actor.label()),
                 api_keys::created_by_user_id.eq(actor.user_id()),
@@ -168,23 +171,49 @@ fn insert_secret(
 pub fn revoke(conn: &mut PgConnection, actor: &Actor, now: OffsetDateTime, organization: OrgId, key: KeyId) -> Result<Key> {
     actor.require(organization, Permission::ManageKeys)?;
     conn.transaction(|conn| {
-        let mut key = lock(conn, organization, key)?;
+        let key = lock(conn, organization, key)?;
         key.require_not_ended(now)?;
-        diesel::update(api_keys::table.find(key.id))
-            .set((api_keys::revoked_at.eq(now), api_keys::revoked_by.eq(actor.label())))
-            .execute(conn)?;
-        diesel::update(
-            api_key_secrets::table
-                .filter(api_key_secrets::key_id.eq(key.id))
-                .filter(api_key_secrets::ends_at.is_null().or(api_key_secrets::ends_at.gt(now))),
-        )
-        .set((api_key_secrets::ends_at.eq(now), api_key_secrets::end_reason.eq("revoked"), api_key_secrets::ended_by.eq(actor.label())))
-        .execute(conn)?;
-        key.revoked_at = Some(now);
-        key.revoked_by = Some(actor.label().to_owned());
-        record(conn, actor, now, "key.revoked", &key, json!({"revoked_at": null}), json!({"revoked_at": audit::moment(Some(now))}))?;
-        Ok(key)
+        end(conn, actor, now, key)
     })
+}
+
+/// Ends the keys that inherit from a person, for whom ends that person's membership, in the same transaction. Audited.
+///
+/// # Errors
+/// `Forbidden`; `NotFound`; those of the database.
+pub fn end_inherited(conn: &mut PgConnection, actor: &Actor, now: OffsetDateTime, organization: OrgId, user: UserId) -> Result<()> {
+    actor.require(organization, Permission::ManageKeys)?;
+    let theirs: Vec<KeyId> = api_keys::table
+        .filter(api_keys::organization_id.eq(organization).and(api_keys::created_by_user_id.eq(user)))
+        .filter(api_keys::inherits.and(api_keys::revoked_at.is_null()))
+        .order(api_keys::id)
+        .select(api_keys::id)
+        .load(conn)?;
+    for key in theirs {
+        let key = lock(conn, organization, key)?;
+        if !key.status(now).is_ended() {
+            end(conn, actor, now, key)?;
+        }
+    }
+    Ok(())
+}
+
+/// Ends a key whose row is locked.
+fn end(conn: &mut PgConnection, actor: &Actor, now: OffsetDateTime, mut key: Key) -> Result<Key> {
+    diesel::update(api_keys::table.find(key.id))
+        .set((api_keys::revoked_at.eq(now), api_keys::revoked_by.eq(actor.label())))
+        .execute(conn)?;
+    diesel::update(
+        api_key_secrets::table
+            .filter(api_key_secrets::key_id.eq(key.id))
+            .filter(api_key_secrets::ends_at.is_null().or(api_key_secrets::ends_at.gt(now))),
+    )
+    .set((api_key_secrets::ends_at.eq(now), api_key_secrets::end_reason.eq("revoked"), api_key_secrets::ended_by.eq(actor.label())))
+    .execute(conn)?;
+    key.revoked_at = Some(now);
+    key.revoked_by = Some(actor.label().to_owned());
+    record(conn, actor, now, "key.revoked", &key, json!({"revoked_at": null}), json!({"revoked_at": audit::moment(Some(now))}))?;
+    Ok(key)
 }
 
 /// Pauses a key. Audited.
@@ -237,7 +266,7 @@ pub fn edit(
     conn.transaction(|conn| {
         let mut key = lock(conn, organization, key)?;
         key.require_not_ended(now)?;
-        let details = Details::check(profile, now, &edit.name, &edit.permissions, edit.expires_at, None)?;
+        let details = Details::check(profile, now, &edit.name, &edit.permissions, key.inherits, edit.expires_at, None)?;
         let before = Details::of(&key).as_json(&key);
         diesel::update(api_keys::table.find(key.id))
             .set((

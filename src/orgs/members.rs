@@ -10,6 +10,7 @@ use crate::actor::{Actor, Permission, Role};
 use crate::audit;
 use crate::error::{Error, Result};
 use crate::ids::{OrgId, UserId};
+use crate::keys;
 use crate::schema::{memberships, organizations, users};
 
 /// Makes a person a member; audited.
@@ -36,16 +37,84 @@ pub fn add_member(
                     .on_constraint("memberships_user_id_fkey", || Error::NotFound)
             })?;
         let email: String = users::table.find(user).select(users::email).first(conn)?;
-        let event = audit::Event {
-            organization: Some(organization),
-            action: "member.added",
-            target_id: user.to_string(),
-            target_label: email,
-            before: Value::Null,
-            after: json!({"role": role.as_str()}),
-        };
-        audit::record(conn, actor, now, event)
+        record(conn, actor, now, organization, "member.added", user, email, Value::Null, json!({"role": role.as_str()}))
     })
+}
+
+/// Gives a member another role. What its inheriting keys may do follows at once. Audited.
+///
+/// # Errors
+/// `Conflict` for the last admin, and for the role that the person has; `NotFound` for somebody else; those of the database.
+pub fn set_role(conn: &mut PgConnection, actor: &Actor, now: OffsetDateTime, organization: OrgId, user: UserId, role: Role) -> Result<()> {
+    actor.require(organization, Permission::Operate)?;
+    conn.transaction(|conn| {
+        let (before, email) = locked(conn, organization, user)?;
+        if before == role {
+            return Err(Error::Conflict(format!("{email} is {} already.", with_article(role))));
+        }
+        require_another_admin(conn, organization, before)?;
+        diesel::update(memberships::table.find((organization, user))).set(memberships::role.eq(role.as_str())).execute(conn)?;
+        let (before, after) = (json!({"role": before.as_str()}), json!({"role": role.as_str()}));
+        record(conn, actor, now, organization, "member.role_changed", user, email, before, after)
+    })
+}
+
+/// Ends a person's membership, and for ever the keys that inherit from it. Audited.
+///
+/// # Errors
+/// `Conflict` for the last admin; `NotFound` for somebody else; those of the database.
+pub fn remove_member(conn: &mut PgConnection, actor: &Actor, now: OffsetDateTime, organization: OrgId, user: UserId) -> Result<()> {
+    actor.require(organization, Permission::Operate)?;
+    conn.transaction(|conn| {
+        let (role, email) = locked(conn, organization, user)?;
+        require_another_admin(conn, organization, role)?;
+        keys::end_inherited(conn, actor, now, organization, user)?;
+        diesel::delete(memberships::table.find((organization, user))).execute(conn)?;
+        record(conn, actor, now, organization, "member.removed", user, email, json!({"role": role.as_str()}), Value::Null)
+    })
+}
+
+fn with_article(role: Role) -> &'static str {
+    match role {
+        Role::Admin => "an admin",
+        Role::Member => "a member",
+    }
+}
+
+/// A member's role and address. Locks the organization's row, so that two admins can't each end the other.
+fn locked(conn: &mut PgConnection, organization: OrgId, user: UserId) -> Result<(Role, String)> {
+    let _locked: OrgId = organizations::table.find(organization).select(organizations::id).for_no_key_update().first(conn)?;
+    let (role, email): (String, String) = memberships::table
+        .inner_join(users::table)
+        .filter(memberships::organization_id.eq(organization).and(memberships::user_id.eq(user)))
+        .select((memberships::role, users::email))
+        .first(conn)?;
+    Ok((read_role(&role)?, email))
+}
+
+/// Refuses when who had `role` was the only admin.
+fn require_another_admin(conn: &mut PgConnection, organization: OrgId, role: Role) -> Result<()> {
+    let admins: i64 = memberships::table
+        .filter(memberships::organization_id.eq(organization).and(memberships::role.eq(Role::Admin.as_str())))
+        .count()
+        .get_result(conn)?;
+    match role {
+        Role::Admin if admins == 1 => Err(Error::Conflict("An organization keeps one admin. Make somebody else an admin first.".into())),
+        _ => Ok(()),
+    }
+}
+
+fn read_role(role: &str) -> Result<Role> {
+    Role::parse(role).ok_or_else(|| Error::internal("reading a membership", format!("role {role}")))
+}
+
+#[allow(clippy::too_many_arguments)]
+fn record(
+    conn: &mut PgConnection, actor: &Actor, now: OffsetDateTime, organization: OrgId, action: &'static str, user: UserId, email: String,
+    before: Value, after: Value,
+) -> Result<()> {
+    let event = audit::Event { organization: Some(organization), action, target_id: user.to_string(), target_label: email, before, after };
+    audit::record(conn, actor, now, event)
 }
 
 /// The organization with this slug and the person's role there; none when it does not exist or is not the person's own.
@@ -79,9 +148,6 @@ fn rows(conn: &mut PgConnection, user: UserId, slug: Option<&str>) -> Result<Vec
         query = query.filter(organizations::slug.eq(slug.to_owned()));
     }
     let rows: Vec<(Organization, String)> = query.load(conn)?;
-    let read = |(organization, role): (Organization, String)| {
-        let role = Role::parse(&role).ok_or_else(|| Error::internal("reading a membership", format!("role {role}")))?;
-        Ok((organization, role))
-    };
+    let read = |(organization, role): (Organization, String)| Ok((organization, read_role(&role)?));
     rows.into_iter().map(read).collect()
 }

@@ -48,7 +48,7 @@ pub(super) fn read(call: &Call<'_>) -> Result<Reply> {
         environment: &call.visit.environment,
         // Only an active key comes this far.
         status: "active",
-        permissions: &about.permissions,
+        permissions: call.profile().held(&about.permissions, about.role.as_deref()),
         organization: OrganizationBody { id: call.key.organization, slug: &about.organization_slug, name: &about.organization_name },
         rate_limit: call.decision.window.map(|window| RateLimitBody {
             limit: window.limit,

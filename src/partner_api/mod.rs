@@ -50,7 +50,7 @@ pub struct Partner {
 impl Partner {
     /// The Partner API of one instance.
     pub fn new(site: Site, admit: Batch<Admit>, settle: Batch<Settle>, metrics: Metrics, wake: Wake, courier: Courier) -> Self {
-        let elsewhere = Arc::new(Rule::new(None, site.profile.limits.first().map(|limit| (1, limit))));
+        let elsewhere = Arc::new(Rule::new(&site.profile, None, site.profile.limits.first().map(|limit| (1, limit))));
         Self { site, admit, settle, metrics, wake, courier, slowdown: Slowdown::default(), elsewhere }
     }
 
@@ -84,7 +84,7 @@ impl Way {
     fn new(profile: &Profile, route: &Route) -> Self {
         let limit = route.limit.as_deref().and_then(|name| profile.limit(name));
         Self {
-            rule: Arc::new(Rule { describe: route.action == Action::KeyRead, ..Rule::new(route.permission.clone(), limit) }),
+            rule: Arc::new(Rule { describe: route.action == Action::KeyRead, ..Rule::new(profile, route.permission.as_deref(), limit) }),
             job: route.job.as_deref().and_then(|kind| profile.job_kind(kind)).cloned(),
             name: profile.route_name(route),
             route: route.clone(),

@@ -1,10 +1,9 @@
 //! What a profile must satisfy beyond its types. Every gap is named, not just the first.
 
 use std::collections::HashSet;
+use std::time::Duration;
 
-use actix_web::http::header::HeaderName;
-
-use super::{Action, Grant, Profile, Refusal, Template, Values};
+use super::{Action, Profile, check_bodies, check_keys};
 use crate::error::FieldError;
 
 /// Path prefixes that belong to Latchkey itself.
@@ -27,31 +26,13 @@ const RESERVED: &[&str] = &[
     "/docs",
 ];
 
-/// The words of bodies that are texts; all others are numbers.
-const TEXTS: [&str; 4] = ["message", "code", "code_upper", "permission"];
+/// How long a service may take to report at most.
+const LONGEST_REPORT: Duration = Duration::from_secs(86_400);
 
-/// Headers of a delivery that are not the profile's to set.
-const SENDERS: [&str; 14] = [
-    "accept",
-    "accept-encoding",
-    "connection",
-    "content-encoding",
-    "content-length",
-    "content-type",
-    "date",
-    "expect",
-    "host",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
-    "user-agent",
-];
-
-struct Problems(Vec<FieldError>);
+pub(super) struct Problems(Vec<FieldError>);
 
 impl Problems {
-    fn unless(&mut self, fine: bool, field: impl Into<String>, message: impl Into<String>) {
+    pub(super) fn unless(&mut self, fine: bool, field: impl Into<String>, message: impl Into<String>) {
         if !fine {
             self.0.push(FieldError { field: field.into().into(), message: message.into() });
         }
@@ -61,62 +42,26 @@ impl Problems {
 /// Every gap and contradiction.
 pub(super) fn problems(profile: &Profile) -> Vec<FieldError> {
     let mut problems = Problems(Vec::new());
-    keys(profile, &mut problems);
+    check_keys::keys(profile, &mut problems);
+    check_keys::permissions(profile, &mut problems);
     limits_and_jobs(profile, &mut problems);
     routes(profile, &mut problems);
-    bodies(profile, &mut problems);
-    webhooks(profile, &mut problems);
+    check_bodies::refusals(profile, &mut problems);
+    check_bodies::webhooks(profile, &mut problems);
     problems.0
 }
 
-fn is_word(text: &str) -> bool {
+pub(super) fn is_word(text: &str) -> bool {
     !text.is_empty() && text.len() <= 20 && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
 }
 
-fn is_identifier(text: &str) -> bool {
+pub(super) fn is_identifier(text: &str) -> bool {
     !text.is_empty() && text.len() <= 40 && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_')
 }
 
-fn first_repeated<'a>(names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+pub(super) fn first_repeated<'a>(names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let mut seen = HashSet::new();
     names.into_iter().find(|name| !seen.insert(*name))
-}
-
-fn keys(profile: &Profile, problems: &mut Problems) {
-    let keys = &profile.keys;
-    problems.unless(!profile.place.is_empty(), "place", "names at least the page's title");
-    problems.unless(is_word(&keys.prefix), "keys.prefix", "is 1 to 20 of a-z and 0-9");
-    problems.unless(!keys.create_label.trim().is_empty(), "keys.create_label", "is the text of a button and can't be empty");
-    problems.unless(["Revoke", "Delete"].contains(&keys.revoke_label.as_str()), "keys.revoke_label", "is \"Revoke\" or \"Delete\"");
-    for environment in &keys.environments {
-        problems.unless(is_word(&environment.name), "keys.environments", format!("{:?} is not 1 to 20 of a-z and 0-9", environment.name));
-    }
-    if let Some(name) = first_repeated(keys.environments.iter().map(|environment| environment.name.as_str())) {
-        problems.unless(false, "keys.environments", format!("{name:?} stands there twice"));
-    }
-    let sandbox_first = keys.environments.first().is_some_and(|environment| environment.sandbox);
-    problems.unless(!sandbox_first, "keys.environments", "starts with the environment of real keys, not with a sandbox");
-    let permissions = &profile.permissions;
-    problems.unless(
-        (permissions.grant == Grant::None) == permissions.list.is_empty(),
-        "permissions.list",
-        "has entries when grant is \"chosen\" and none when grant is \"none\"",
-    );
-    if let Some(name) = first_repeated(permissions.list.iter().map(String::as_str)) {
-        problems.unless(false, "permissions.list", format!("{name:?} stands there twice"));
-    }
-    for header in &profile.api.key_headers {
-        let fine = header.parse::<HeaderName>().is_ok() && !header.eq_ignore_ascii_case("authorization");
-        problems.unless(fine, "api.key_headers", format!("{header:?} is not the name of another header"));
-    }
-    // Names of headers have no case: twice the same would make every key ambiguous.
-    let headers: Vec<String> = profile.api.key_headers.iter().map(|header| header.to_ascii_lowercase()).collect();
-    if let Some(name) = first_repeated(headers.iter().map(String::as_str)) {
-        problems.unless(false, "api.key_headers", format!("{name:?} stands there twice"));
-    }
-    if let Some(name) = first_repeated(profile.api.key_parameters.iter().map(String::as_str)) {
-        problems.unless(false, "api.key_parameters", format!("{name:?} stands there twice"));
-    }
 }
 
 fn limits_and_jobs(profile: &Profile, problems: &mut Problems) {
@@ -138,6 +83,18 @@ fn limits_and_jobs(profile: &Profile, problems: &mut Problems) {
         let creates = |route: &super::Route| route.action == Action::JobsCreate && route.job.as_deref() == Some(&job.kind);
         problems.unless(profile.routes.iter().any(creates), field, "has no route with action \"jobs.create\" that makes one");
     }
+    for job in &profile.jobs {
+        for (action, what) in [(Action::JobsRead, "jobs.read"), (Action::JobsResults, "jobs.results")] {
+            let reads = |route: &super::Route| route.action == action && route.job.as_ref().is_none_or(|kind| *kind == job.kind);
+            let field = format!("jobs.{}", job.kind);
+            problems.unless(profile.routes.iter().any(reads), field, format!("has no route with action {what:?} that tells of one"));
+        }
+    }
+    let verify = &profile.verify;
+    if let Some(limit) = &verify.limit {
+        problems.unless(profile.limit(limit).is_some(), "verify.limit", format!("names a limit {limit:?} that is not defined"));
+    }
+    problems.unless(verify.report_within <= LONGEST_REPORT, "verify.report_within", "is a day at most: credits are held that long");
     if let Some(first) = profile.jobs.first() {
         // The ledger and the history name jobs of every kind, and one reading route may serve them all.
         let same = profile.jobs.iter().all(|job| (&job.id_field, &job.id_prefix) == (&first.id_field, &first.id_prefix));
@@ -155,6 +112,7 @@ fn routes(profile: &Profile, problems: &mut Problems) {
         "api.base_path",
         "starts with / and does not end with one",
     );
+    problems.unless(is_path(base), "api.base_path", "has nothing but letters, digits, / - _ . and ~");
     let mut seen = HashSet::new();
     for route in &profile.routes {
         let field = format!("routes.{} {}", route.method.as_str(), route.path);
@@ -164,6 +122,7 @@ fn routes(profile: &Profile, problems: &mut Problems) {
             field.clone(),
             "has a path that starts with / and does not end with one",
         );
+        problems.unless(is_path(&route.path.replace("/{id}", "")), field.clone(), "has a path of letters, digits, / - _ . ~ and {id}");
         problems.unless(seen.insert((route.method, full.clone())), field.clone(), "stands there twice");
         let reserved =
             RESERVED.iter().find(|prefix| full.strip_prefix(**prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')));
@@ -182,6 +141,9 @@ fn routes(profile: &Profile, problems: &mut Problems) {
             problems.unless(profile.job_kind(job).is_some(), field.clone(), format!("names a job {job:?} that is not defined"));
         }
         problems.unless(route.action != Action::JobsCreate || route.job.is_some(), field.clone(), "makes a job and has to name its kind");
+        let of_jobs = matches!(route.action, Action::JobsCreate | Action::JobsRead | Action::JobsResults);
+        problems.unless(!of_jobs || !profile.jobs.is_empty(), field.clone(), "is about jobs, and none is defined");
+        names(route, &field, problems);
         if let Some(permission) = &route.permission {
             let known = profile.permissions.list.contains(permission);
             problems.unless(known, field.clone(), format!("needs a permission {permission:?} that is not in permissions.list"));
@@ -192,69 +154,21 @@ fn routes(profile: &Profile, problems: &mut Problems) {
     }
 }
 
-fn bodies(profile: &Profile, problems: &mut Problems) {
-    let r = &profile.refusals;
-    let rate: &[&str] = &["retry_after", "limit", "window_s"];
-    let credits: &[&str] = &["credits_required", "credits_available"];
-    let refusals: [(&str, &Refusal, &[&str]); 9] = [
-        ("missing", &r.missing, &[]),
-        ("unknown", &r.unknown, &[]),
-        ("suspended", &r.suspended, &[]),
-        ("revoked", &r.revoked, &[]),
-        ("expired", &r.expired, &[]),
-        ("inactive", &r.inactive, &[]),
-        ("permission", &r.permission, &["permission"]),
-        ("rate_limited", &r.rate_limited, rate),
-        ("credits", &r.credits, credits),
-    ];
-    for (name, refusal, words) in refusals {
-        let field = format!("refusals.{name}");
-        problems.unless((400..=499).contains(&refusal.status), format!("{field}.status"), "is a 4xx status");
-        body(&refusal.body, words, &field, problems);
+/// What a list calls its parameters and members: known ones, by names that differ.
+fn names(route: &super::Route, field: &str, problems: &mut Problems) {
+    let known = route.action.renamable();
+    for (word, name) in &route.names {
+        let offered = if known.is_empty() { "nothing here can be".to_owned() } else { known.join(", ") };
+        problems.unless(known.contains(&word.as_str()), format!("{field}.names"), format!("renames {word:?}; there is {offered}"));
+        let fine = (1..=40).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+        problems.unless(fine, format!("{field}.names"), format!("calls {word} {name:?}, which is not 1 to 40 letters, digits and _"));
     }
-    body(&profile.errors.body, &["message", "code", "code_upper"], "errors", problems);
-}
-
-fn body(template: &Template, words: &[&'static str], field: &str, problems: &mut Problems) {
-    let unknown = template.words().find(|word| !words.contains(word));
-    let offered = words.iter().map(|word| format!("{{{word}}}")).collect::<Vec<_>>().join(" ");
-    let offered = if offered.is_empty() { "none".to_owned() } else { offered };
-    problems.unless(unknown.is_none(), format!("{field}.body"), format!("asks for {{{}}}; there is {offered}", unknown.unwrap_or("")));
-    let sample = |values: Values, word: &&'static str| match TEXTS.contains(word) {
-        // A text outside quotes is no JSON, whatever it says.
-        true => values.text(word, "say \"no\" twice"),
-        false => values.number(word, 1),
-    };
-    let samples = words.iter().fold(Values::default(), sample);
-    let json = serde_json::from_str::<serde_json::Value>(&template.render(&samples));
-    problems.unless(unknown.is_some() || json.is_ok(), format!("{field}.body"), "is not JSON once its words are filled in");
-}
-
-fn webhooks(profile: &Profile, problems: &mut Problems) {
-    let headers = &profile.webhooks.signature_headers;
-    let names: Vec<String> = headers.iter().map(|header| header.name.to_ascii_lowercase()).collect();
-    if let Some(name) = first_repeated(names.iter().map(String::as_str)) {
-        problems.unless(false, "webhooks.signature_headers", format!("{name:?} stands there twice"));
-    }
-    for (header, name) in headers.iter().zip(&names) {
-        let field = |part: &str| format!("webhooks.signature_headers.{}.{part}", header.name);
-        let taken = SENDERS.contains(&name.as_str()) || name.starts_with("webhook-");
-        let fine = name.parse::<HeaderName>().is_ok() && !taken;
-        problems.unless(fine, field("name"), format!("{:?} is not the name of a header of its own", header.name));
-        asks(&header.signed, &["id", "timestamp", "body"], field("signed"), problems);
-        problems.unless(header.signed.words().any(|word| word == "body"), field("signed"), "signs {body}, or anybody could change it");
-        asks(&header.value, &["hex", "base64", "timestamp", "id"], field("value"), problems);
-        let carries = header.value.words().any(|word| ["hex", "base64"].contains(&word));
-        problems.unless(carries, field("value"), "carries the signature as {hex} or {base64}");
-        // The words themselves are letters, digits, and what base64 and ids have beside them.
-        let text = header.value.render(&Values::default());
-        problems.unless(text.bytes().all(|byte| (b' '..=b'~').contains(&byte)), field("value"), "is one line of ASCII");
+    if let Some(name) = first_repeated(known.iter().map(|word| route.name(word))) {
+        problems.unless(false, format!("{field}.names"), format!("calls two things {name:?}"));
     }
 }
 
-fn asks(template: &Template, words: &[&str], field: String, problems: &mut Problems) {
-    let offered = words.iter().map(|word| format!("{{{word}}}")).collect::<Vec<_>>().join(" ");
-    for unknown in template.words().filter(|word| !words.contains(word)) {
-        problems.unless(false, field.clone(), format!("asks for {{{unknown}}}; there is {offered}"));
-    }
+/// Whether a path is one as it stands: nothing in it is decoded, cut off or taken for a pattern.
+fn is_path(path: &str) -> bool {
+    !path.contains("//") && path.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"/-_.~".contains(&byte))
 }

@@ -2,8 +2,11 @@
 //! the answer to every refusal. Nothing of it is written in Rust; `built-in/` holds the ones that ship.
 
 mod check;
+mod check_bodies;
+mod check_keys;
 mod duration;
 mod example;
+mod gaps;
 mod keys;
 mod permissions;
 mod refusals;
@@ -30,7 +33,13 @@ use crate::error::{Error, Result};
 use crate::ids::{self, JobId};
 
 /// The profiles inside the binary, by name.
-pub const BUILT_IN: &[(&str, &str)] = &[("analysis", include_str!("built-in/analysis.toml"))];
+pub const BUILT_IN: &[(&str, &str)] = &[
+    ("analysis", include_str!("built-in/analysis.toml")),
+    ("assessment", include_str!("built-in/assessment.toml")),
+    ("documents", include_str!("built-in/documents.toml")),
+    ("messaging", include_str!("built-in/messaging.toml")),
+    ("jobs", include_str!("built-in/jobs.toml")),
+];
 
 /// A checked profile.
 #[derive(Debug, Clone, Deserialize)]
@@ -49,6 +58,7 @@ pub struct Profile {
     /// What keys may do.
     pub permissions: Permissions,
     /// Rate limits; routes name them.
+    #[serde(default)]
     pub limits: Vec<Limit>,
     /// What partners buy; none in a deployment that only verifies keys.
     #[serde(default)]
@@ -195,7 +205,13 @@ impl Profile {
     /// # Errors
     /// As [`Profile::load`].
     pub fn parse(text: &str) -> Result<Self> {
-        let profile: Self = toml::from_str(text).map_err(|e| Error::field("profile", e.to_string().trim().to_owned()))?;
+        let broken = |e: toml::de::Error| Error::field("profile", e.to_string().trim().to_owned());
+        // Of what is missing, reading it would name the first thing alone.
+        let gaps = gaps::gaps(&toml::from_str(text).map_err(broken)?);
+        if !gaps.is_empty() {
+            return Err(Error::Invalid(gaps));
+        }
+        let profile: Self = toml::from_str(text).map_err(broken)?;
         let problems = check::problems(&profile);
         if problems.is_empty() { Ok(profile) } else { Err(Error::Invalid(problems)) }
     }

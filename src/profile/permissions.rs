@@ -43,5 +43,4 @@ pub enum Grant {
 }
 
 /// What no key that inherits may ever do, whatever its maker may: first words of permissions, up to the colon.
-#[allow(dead_code)]
 pub(super) const NEVER_INHERITED: [&str; 5] = ["members", "billing", "keys", "settings", "organization"];

@@ -28,6 +28,12 @@ pub struct Refusals {
     pub credits: Refusal,
 }
 
+impl Refusals {
+    /// Their names, in the order in which they are looked at.
+    pub const OUTCOMES: [&str; 9] =
+        ["missing", "unknown", "suspended", "revoked", "expired", "inactive", "permission", "rate_limited", "credits"];
+}
+
 /// One answer.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]

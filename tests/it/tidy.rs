@@ -19,7 +19,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("metrics", &[]),
     ("outcome", &[]),
     ("postgres", &[]),
-    ("profile", &["error", "ids"]),
+    ("profile", &["actor", "error", "ids"]),
     ("raw_json", &[]),
     ("schema", &[]),
     ("sealed", &["error", "secret"]),
@@ -31,7 +31,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     // Capabilities: the kernel, `audit`, and the sideways edges named here.
     ("audit", KERNEL),
     ("credits", &[KERNEL_AND, "audit", "statement", "webhooks"]),
-    ("orgs", &[KERNEL_AND, "audit", "credits"]),
+    ("orgs", &[KERNEL_AND, "audit", "credits", "keys"]),
     ("accounts", &[KERNEL_AND, "audit", "orgs"]),
     ("keys", &[KERNEL_AND, "audit", "usage"]),
     ("webhooks", &[KERNEL_AND, "audit", "batch", "courier", "sealed", "site", "statement"]),
