@@ -40,8 +40,9 @@ pub fn run(command: Command) -> Done {
         Command::Check { file, output } => {
             let profile = Profile::load(&file)?;
             let (name, routes, limits) = (&profile.name, profile.routes.len(), profile.limits.len());
+            let plural = |count: usize, word: &str| format!("{count} {word}{}", if count == 1 { "" } else { "s" });
             output.print(&json!({"name": name, "description": profile.description, "routes": routes, "limits": limits}), || {
-                format!("The profile {name} is complete: {routes} routes, {limits} limits.")
+                format!("The profile {name} is complete: {}, {}.", plural(routes, "route"), plural(limits, "limit"))
             });
         }
         Command::Show { name } => match BUILT_IN.iter().find(|(built_in, _)| *built_in == name) {

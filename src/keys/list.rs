@@ -31,6 +31,8 @@ pub struct KeyView {
     pub grace: Option<Grace>,
     /// The newest request that its state did not refuse, with whichever of its secrets.
     pub last_use: Option<LastUse>,
+    /// Requests ever, refused ones too.
+    pub requests: i64,
     /// Requests in each of the last 24 hours, oldest first, refused ones too.
     pub by_hour: Vec<i64>,
 }
@@ -94,7 +96,7 @@ struct Row {
 }
 
 impl Row {
-    fn into_view(self, now: OffsetDateTime, last_use: Option<LastUse>) -> KeyView {
+    fn into_view(self, now: OffsetDateTime, requests: i64, last_use: Option<LastUse>) -> KeyView {
         let grace = match (self.grace_generation, self.grace_prefix, self.grace_ends_at) {
             (Some(generation), Some(prefix), Some(ends_at)) => Some(Grace { generation, prefix, ends_at }),
             _ => None,
@@ -114,6 +116,7 @@ impl Row {
             secret_created_by: self.secret_created_by,
             grace,
             last_use,
+            requests,
             by_hour: self.by_hour,
         }
     }
@@ -174,7 +177,9 @@ fn load(conn: &mut PgConnection, organization: OrgId, now: OffsetDateTime, key: 
         .load(conn)?;
     // The newest use of whichever secret.
     let mut last: HashMap<KeyId, (RequestId, i32)> = HashMap::new();
+    let mut requests: HashMap<KeyId, i64> = HashMap::new();
     for uses in uses(conn, organization, key)?.into_values() {
+        *requests.entry(uses.key_id).or_default() += uses.requests;
         if let Some(id) = uses.last {
             let newest = last.entry(uses.key_id).or_insert((id, uses.generation));
             *newest = (*newest).max((id, uses.generation));
@@ -184,7 +189,8 @@ fn load(conn: &mut PgConnection, organization: OrgId, now: OffsetDateTime, key: 
     let mut last_use = |(id, generation): (RequestId, i32)| Some(LastUse { at: uuid_time(id.0)?, generation, call: calls.remove(&id) });
     let view = |row: Row| {
         let used = last.get(&row.key.id).copied().and_then(&mut last_use);
-        row.into_view(now, used)
+        let requests = requests.get(&row.key.id).copied().unwrap_or_default();
+        row.into_view(now, requests, used)
     };
     Ok(rows.into_iter().map(view).collect())
 }

@@ -39,7 +39,7 @@ pub use format::{Parsed, PlainKey, parse};
 pub use key::{Key, Status};
 pub use list::{Grace, KeyView, LastUse, Overview, all, find, list, overview, overview_of, require};
 pub use receipts::{Call, EndReason, Former, Receipt, former};
-pub use rotation::{Rotation, end_grace, rotate};
+pub use rotation::{Rotation, end_grace, require_offered, rotate};
 
 use crate::actor::{Actor, Permission};
 use crate::audit;

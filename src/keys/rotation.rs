@@ -34,12 +34,13 @@ pub struct Rotation {
 /// An inactive key may be rotated too and stays inactive: a leaked one should be replaced before it comes back.
 ///
 /// # Errors
-/// `Invalid` (`grace`) for a period that the profile does not offer; `Conflict` when the key is over, when it was rotated since
+/// `Invalid` (`grace`) for a period that the profile does not offer; `Conflict` where it offers no rotation at all, when the key is over, when it was rotated since
 /// the asker looked, or while an older secret is still in grace; `Forbidden`; `NotFound`; those of the database.
 pub fn rotate(
     conn: &mut PgConnection, actor: &Actor, now: OffsetDateTime, profile: &Profile, organization: OrgId, key: KeyId, rotation: Rotation,
 ) -> Result<(Key, PlainKey)> {
     actor.require(organization, Permission::ManageKeys)?;
+    require_offered(profile)?;
     if rotation.grace.is_some_and(|grace| !profile.keys.grace.contains(&grace)) {
         return Err(Error::field("grace", "This grace period is not offered. Choose one of those listed."));
     }
@@ -67,6 +68,18 @@ pub fn rotate(
         record(conn, actor, now, "key.rotated", &key, before, after)?;
         Ok((key, plain))
     })
+}
+
+/// Refuses where keys are replaced by other keys.
+///
+/// # Errors
+/// `Conflict`.
+pub fn require_offered(profile: &Profile) -> Result<()> {
+    if profile.keys.rotation {
+        return Ok(());
+    }
+    let verb = profile.keys.revoke_label.to_lowercase();
+    Err(Error::Conflict(format!("Keys here are not rotated. Create another one, let your programs use it, then {verb} this one.")))
 }
 
 /// Ends the old secret now, before its grace runs out. Audited.

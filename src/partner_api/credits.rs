@@ -1,33 +1,54 @@
 //! `credits.read`, `credits.entries`.
 
-use serde::Serialize;
+use serde::ser::{Serialize, SerializeMap, Serializer};
 
 use super::Call;
 use super::answer::Reply;
 use super::query::Parameters;
 use crate::clock::rfc3339;
 use crate::credits::ledger::{self, Cursor, Filter};
-use crate::credits::{self, EntryKind};
+use crate::credits::{self, Entry, EntryKind};
 use crate::error::Result;
-use crate::profile::Profile;
+use crate::profile::{Profile, Route};
 
-#[derive(Serialize)]
-struct EntryBody {
-    id: String,
-    at: String,
-    kind: String,
-    amount: i64,
-    held_amount: i64,
-    available_after: i64,
-    request_id: Option<String>,
-    job_id: Option<String>,
-    note: String,
+/// An entry, under the names that the route has for its members.
+struct EntryBody<'a> {
+    route: &'a Route,
+    profile: &'a Profile,
+    entry: Entry,
 }
 
-#[derive(Serialize)]
-struct EntriesBody {
-    entries: Vec<EntryBody>,
+impl Serialize for EntryBody<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        let Self { route, profile, entry } = self;
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("id", &entry.id())?;
+        map.serialize_entry("at", &rfc3339(entry.at))?;
+        map.serialize_entry(route.name("kind"), &entry.kind)?;
+        map.serialize_entry("amount", &entry.amount)?;
+        map.serialize_entry("held_amount", &entry.held_amount)?;
+        map.serialize_entry("available_after", &entry.available_after)?;
+        map.serialize_entry("request_id", &entry.request_id)?;
+        map.serialize_entry("job_id", &entry.job_id.map(|id| profile.public_job_id(id)))?;
+        map.serialize_entry("note", &entry.note)?;
+        map.end()
+    }
+}
+
+/// A page of them.
+struct EntriesBody<'a> {
+    route: &'a Route,
+    entries: Vec<EntryBody<'a>>,
     next_cursor: Option<String>,
+}
+
+impl Serialize for EntriesBody<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(2))?;
+        map.serialize_entry(self.route.name("entries"), &self.entries)?;
+        map.serialize_entry(self.route.name("next_cursor"), &self.next_cursor)?;
+        map.end()
+    }
 }
 
 pub(super) async fn read(call: &Call<'_>) -> Result<Reply> {
@@ -37,7 +58,7 @@ pub(super) async fn read(call: &Call<'_>) -> Result<Reply> {
 }
 
 pub(super) async fn entries(call: &Call<'_>) -> Result<Reply> {
-    let mut parameters = Parameters::of(call.request);
+    let mut parameters = Parameters::of(call);
     let limit = parameters.limit();
     let cursor = parameters.take("cursor", "Send next_cursor of the page before.", credits::parse_entry_id);
     let filter = Filter {
@@ -49,21 +70,7 @@ pub(super) async fn entries(call: &Call<'_>) -> Result<Reply> {
     let organization = call.key.organization;
     let read = move |conn: &mut _| ledger::page(conn, organization, &filter, cursor.map(Cursor::Before), limit);
     let page = call.partner.site.db.run(read).await?;
-    let next_cursor = page.older.map(credits::entry_id);
-    let entries = page.entries.into_iter().map(|entry| body(call.profile(), entry)).collect();
-    Reply::ok(&EntriesBody { entries, next_cursor })
-}
-
-fn body(profile: &Profile, entry: credits::Entry) -> EntryBody {
-    EntryBody {
-        id: entry.id(),
-        at: rfc3339(entry.at),
-        amount: entry.amount,
-        held_amount: entry.held_amount,
-        available_after: entry.available_after,
-        request_id: entry.request_id.map(|id| id.to_string()),
-        job_id: entry.job_id.map(|id| profile.public_job_id(id)),
-        kind: entry.kind,
-        note: entry.note,
-    }
+    let (route, profile) = (&call.way.route, call.profile());
+    let entries = page.entries.into_iter().map(|entry| EntryBody { route, profile, entry }).collect();
+    Reply::ok(&EntriesBody { route, entries, next_cursor: page.older.map(credits::entry_id) })
 }

@@ -23,7 +23,7 @@ struct FeedBody {
 }
 
 pub(super) async fn read(call: &Call<'_>) -> Result<Reply> {
-    let mut parameters = Parameters::of(call.request);
+    let mut parameters = Parameters::of(call);
     let limit = parameters.limit();
     let after = parameters.take("after", "Send next_after of the page before, or the id of an event.", EventId::parse);
     parameters.check()?;

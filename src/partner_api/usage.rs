@@ -32,7 +32,7 @@ struct UsageBody {
 }
 
 pub(super) async fn read(call: &Call<'_>) -> Result<Reply> {
-    let mut parameters = Parameters::of(call.request);
+    let mut parameters = Parameters::of(call);
     let limit = parameters.limit();
     let cursor = parameters.take("cursor", "Send next_cursor of the page before.", |text| RequestId::parse(text).map(Cursor::Before));
     let filter = Filter {

@@ -37,8 +37,8 @@ pub struct Keys {
 
 impl Keys {
     /// What a column is called here.
-    pub fn heading(&self, column: Column) -> &str {
-        self.headings.get(&column).map_or(column.heading(), String::as_str)
+    pub fn heading(&self, column: &Column) -> &str {
+        self.headings.get(column).map_or(column.heading(), String::as_str)
     }
 }
 

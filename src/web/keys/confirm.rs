@@ -10,7 +10,7 @@ use serde::Deserialize;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::views::{Banner, former_id};
+use super::views::{Banner, ended, former_id};
 use super::{broken, filters, key_of, refused, with_new_key};
 use crate::actor::Permission;
 use crate::error::{Error, Result};
@@ -111,8 +111,8 @@ async fn ask(member: Member, request: &HttpRequest, path: &Path<(String, String)
     let (organization, key, now) = (member.organization.id, key_of(path)?, member.frame.now);
     let view = member.site.db.run(move |conn| keys::find(conn, organization, key, now)).await?;
     member.require_admin()?;
-    if let Some(why) = obstacle(&view, verb) {
-        return refused(member, "Nothing was changed.", Error::Conflict(why.into())).await;
+    if let Err(why) = possible(&member.site.profile, &view, verb) {
+        return refused(member, "Nothing was changed.", why).await;
     }
     let (frame, profile) = (member.frame.clone(), member.site.profile.clone());
     let whole = !wants_fragment(request);
@@ -120,12 +120,14 @@ async fn ask(member: Member, request: &HttpRequest, path: &Path<(String, String)
     if whole { page(&screen) } else { fragment(&screen.as_confirm()) }
 }
 
-/// Why it makes no sense to ask.
-fn obstacle(view: &KeyView, verb: Verb) -> Option<&'static str> {
+/// Whether it makes sense to ask.
+fn possible(profile: &Profile, view: &KeyView, verb: Verb) -> Result<()> {
+    let no = |why: &str| Err(Error::Conflict(why.into()));
     match verb {
-        _ if view.is_ended() => Some("This key has ended already, for ever."),
-        Verb::Rotate if view.grace.is_some() => Some("The key before this one is still in grace. End its grace first, then rotate."),
-        _ => None,
+        _ if view.is_ended() => no("This key has ended already, for ever."),
+        Verb::Rotate if view.grace.is_some() => no("The key before this one is still in grace. End its grace first, then rotate."),
+        Verb::Rotate => keys::require_offered(profile),
+        Verb::Revoke => Ok(()),
     }
 }
 
@@ -175,8 +177,9 @@ pub async fn revoke(member: Member, path: Path<(String, String)>) -> Answer {
     match member.site.db.run(move |conn| keys::revoke(conn, &actor, now, organization, key)).await {
         Ok(key) => {
             let receipt = former_id(key.id, key.generation);
+            let word = ended(&member.site.profile).to_lowercase();
             let flash =
-                Flash::ok(format!("{} is revoked.", key.name), "Every request with it is refused from now on; its receipt is below.");
+                Flash::ok(format!("{} is {word}.", key.name), "Every request with it is refused from now on; its receipt is below.");
             Ok(see_other_with(&member.frame.path(&format!("api-keys?open={receipt}#r-{receipt}")), flash))
         }
         Err(error) => refused(member, "The key was not revoked.", error).await,

@@ -11,10 +11,11 @@ use uuid::Uuid;
 
 use super::views::Banner;
 use super::{broken, filters, refused, with_new_key};
+use crate::actor::Role;
 use crate::error::{Error, FieldError, Result};
 use crate::ids::new_uuid;
 use crate::keys::{self, Key, NewKey};
-use crate::profile::{Grant, Profile};
+use crate::profile::{Column, Grant, Profile};
 use crate::web::{Answer, Flash, Frame, Member, page, page_with_status};
 
 /// A form as it is sent: names may repeat. None of a body that is no form, so that who may not is told so first.
@@ -126,6 +127,17 @@ impl KeyForm {
 
     fn is_first_error(&self, field: &str) -> bool {
         self.errors.first().is_some_and(|error| error.field == field)
+    }
+
+    /// What the table calls the name.
+    fn name_heading(&self) -> &str {
+        self.profile.keys.heading(&Column::Name)
+    }
+
+    /// What a key may do that is made now, where it inherits from its maker.
+    fn inherits(&self) -> Option<String> {
+        let is_theirs = self.profile.permissions.grant == Grant::Inherited && self.editing.is_none();
+        is_theirs.then(|| self.profile.permissions.of_role(Role::Admin.as_str()).join(", "))
     }
 
     fn has_permissions(&self) -> bool {

@@ -22,7 +22,7 @@ use super::{Answer, Flash, Frame, Member, Tab, WebError, fragment, page, page_wi
 use crate::error::{ClientError, Error, Result};
 use crate::ids::KeyId;
 use crate::keys::{self, Overview, Status};
-use crate::profile::{Example, Grant, Profile};
+use crate::profile::{Column, Example, Grant, Profile};
 use crate::site::Site;
 use views::{Banner, FormerItem, KeyItem, Shown};
 
@@ -37,7 +37,7 @@ struct Index {
     banner: Option<Banner>,
     example: Example,
     key_shape: String,
-    has_permissions: bool,
+    columns: Vec<Column>,
     /// A table in place of a card.
     is_many: bool,
 }
@@ -45,14 +45,13 @@ struct Index {
 impl Index {
     fn new(member: &Member, overview: Overview, open: Option<&str>, banner: Option<Banner>) -> Self {
         let profile = member.site.profile.clone();
-        let has_permissions = profile.permissions.grant == Grant::Chosen;
         Self {
             shown: Shown::new(&profile, overview, open, member.frame.now),
             frame: member.frame.clone(),
             banner,
             example: Example::of(&profile, &member.site.public_url, &profile.permissions.list),
             key_shape: key_shape(&profile),
-            has_permissions,
+            columns: profile.columns(),
             is_many: profile.keys.max_active != 1,
             profile,
         }
@@ -60,6 +59,15 @@ impl Index {
 
     fn tab(&self) -> Tab {
         Tab::Keys
+    }
+
+    /// What a first key is to be like.
+    fn how_to_begin(&self) -> &'static str {
+        match self.profile.permissions.grant {
+            Grant::None => "Make one for each program, so that each can be ended by itself.",
+            Grant::Chosen => "Make one for each program, with the permissions that it needs and no more.",
+            Grant::Inherited => "Make one for each program. It may do what you may do, as long as you may.",
+        }
     }
 
     fn count(&self, status: impl Fn(Status) -> bool) -> usize {
@@ -113,7 +121,7 @@ struct Row {
     frame: Frame,
     profile: Arc<Profile>,
     item: KeyItem,
-    has_permissions: bool,
+    columns: Vec<Column>,
 }
 
 /// One former key's row, for htmx.
@@ -121,6 +129,7 @@ struct Row {
 #[template(path = "keys/_former.html")]
 struct FormerRow {
     frame: Frame,
+    profile: Arc<Profile>,
     row: FormerItem,
     is_many: bool,
 }
@@ -157,12 +166,12 @@ async fn part_with(member: &Member, row: &str) -> Result<Overview> {
 }
 
 fn row_alone(index: Index, id: &str) -> Answer {
-    let Index { frame, profile, shown, has_permissions, is_many, .. } = index;
+    let Index { frame, profile, shown, columns, is_many, .. } = index;
     if let Some(row) = shown.former.into_iter().find(|row| row.id() == id) {
-        return fragment(&FormerRow { frame, row, is_many });
+        return fragment(&FormerRow { frame, profile, row, is_many });
     }
     let item = shown.keys.into_iter().find(|item| item.id() == id).ok_or(Error::NotFound)?;
-    fragment(&Row { frame, profile, item, has_permissions })
+    fragment(&Row { frame, profile, item, columns })
 }
 
 async fn overview(member: &Member) -> Result<Overview> {

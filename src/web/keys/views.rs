@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use crate::ids::{KeyId, new_uuid};
 use crate::keys::{CutOver, EndReason, Former, KeyView, Overview, PlainKey, Quiet, Status};
-use crate::profile::{Example, JobKind, Limit, Profile, Scope};
+use crate::profile::{Column, Example, JobKind, Limit, Profile, Scope};
 use crate::site::Site;
 use crate::web::charts::Spark;
 
@@ -33,13 +33,13 @@ impl KeyItem {
         }
     }
 
-    pub fn status_word(&self) -> &'static str {
+    pub fn status_word(&self, profile: &Profile) -> &'static str {
         match self.view.status {
             Status::Active if self.view.grace.is_some() => "Active, in grace",
             Status::Active => "Active",
             Status::Inactive => "Inactive",
             Status::Expired => "Expired",
-            Status::Revoked => "Revoked",
+            Status::Revoked => ended(profile),
         }
     }
 
@@ -56,13 +56,18 @@ impl KeyItem {
         self.view.last_use.as_ref().is_none_or(|last| last.generation < self.view.key.generation && self.view.grace.is_none())
     }
 
-    pub fn shown_permissions(&self) -> &[String] {
-        let permissions = &self.view.key.permissions;
+    pub fn shown_permissions<'a>(&'a self, profile: &'a Profile) -> &'a [String] {
+        let permissions = self.permissions(profile);
         &permissions[..permissions.len().min(2)]
     }
 
-    pub fn more_permissions(&self) -> usize {
-        self.view.key.permissions.len().saturating_sub(2)
+    pub fn more_permissions(&self, profile: &Profile) -> usize {
+        self.permissions(profile).len().saturating_sub(2)
+    }
+
+    fn permissions<'a>(&'a self, profile: &'a Profile) -> &'a [String] {
+        let role = self.view.maker_role.as_deref().filter(|_| self.view.key.inherits);
+        profile.held(&self.view.key.permissions, role)
     }
 
     pub fn spark_label(&self) -> String {
@@ -181,10 +186,10 @@ impl FormerItem {
         former_id(self.former.key, self.former.generation)
     }
 
-    pub fn word(&self) -> &'static str {
+    pub fn word(&self, profile: &Profile) -> &'static str {
         match self.former.reason {
             EndReason::Rotated => "Rotated",
-            EndReason::Revoked => "Revoked",
+            EndReason::Revoked => ended(profile),
             EndReason::Expired => "Expired",
         }
     }
@@ -204,6 +209,20 @@ impl FormerItem {
     /// Whether somebody called within the hour.
     pub fn is_still_calling(&self, now: &OffsetDateTime) -> bool {
         self.former.receipt.latest.as_ref().is_some_and(|latest| *now - latest.at < Duration::HOUR)
+    }
+}
+
+/// What a key is called that somebody ended.
+pub fn ended(profile: &Profile) -> &'static str {
+    if profile.keys.revoke_label == "Delete" { "Deleted" } else { "Revoked" }
+}
+
+/// How a column stands: figures to the right; on a phone no more than the name and the status.
+pub fn class_of(column: &Column) -> Option<&'static str> {
+    match column {
+        Column::Name | Column::Status => None,
+        Column::Requests => Some("num low"),
+        _ => Some("low"),
     }
 }
 
@@ -252,6 +271,8 @@ pub struct Shown {
     /// Many-keys profiles: every key, ended ones last.
     pub keys: Vec<KeyItem>,
     pub former: Vec<FormerItem>,
+    /// Many-keys profiles: `60 requests a minute`, of each limit.
+    pub limits: Vec<String>,
 }
 
 impl Shown {
@@ -266,19 +287,20 @@ impl Shown {
             KeyItem { spark: Spark::of(&view.by_hour, 48, 20), meter, open, view }
         });
         let mut keys: Vec<KeyItem> = items.collect();
+        let limits = limits(profile, requests_per_minute);
         let mut slots = Vec::new();
         if profile.keys.max_active == 1 {
             let mut working = keys.drain(..).filter(|item| !item.view.is_ended()).collect::<Vec<_>>();
             for (environment, sandbox) in environments(profile) {
                 let at = working.iter().position(|item| item.view.key.environment == environment);
                 let key = at.map(|at| working.remove(at));
-                let (limits, prices) = (limits(profile, requests_per_minute), prices(profile, sandbox));
+                let (limits, prices) = (limits.clone(), prices(profile, sandbox));
                 slots.push(Slot { environment, sandbox, key, once: new_uuid(now), limits, prices });
             }
         }
         let is_open = |former: &Former| open.is_some_and(|open| open == former_id(former.key, former.generation));
         let former = former.into_iter().map(|former| FormerItem { open: is_open(&former), former }).collect();
-        Self { slots, keys, former }
+        Self { slots, keys, former, limits }
     }
 }
 
@@ -293,7 +315,12 @@ fn limits(profile: &Profile, requests_per_minute: Option<i32>) -> Vec<String> {
     if profile.limits.is_empty() {
         return vec!["No limit".into()];
     }
-    different(profile.limits.iter().map(|limit| limit_text(limit, requests_per_minute)))
+    let several = profile.limits.len() > 1;
+    let text = |limit: &Limit| {
+        let text = limit_text(limit, requests_per_minute);
+        if several { format!("{}: {text}", limit.name) } else { text }
+    };
+    different(profile.limits.iter().map(text))
 }
 
 fn limit_text(limit: &Limit, requests_per_minute: Option<i32>) -> String {

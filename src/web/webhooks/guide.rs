@@ -51,7 +51,10 @@ impl Guide {
         ]
         .map(|(name, value)| format!("\n  \"{name}\": {value}"))
         .join(",");
-        let noun = profile.jobs.first().map_or("job", |job| &job.noun).to_owned();
+        let noun = match profile.jobs.as_slice() {
+            [only] => only.noun.clone(),
+            _ => "job".into(),
+        };
         let events = webhooks::event_types(profile).into_iter().map(|event| (event.name, event.what)).collect();
         let pauses = listed(rules.retries.iter().map(|pause| span(Duration::try_from(*pause).unwrap_or(Duration::MAX))));
         Self { events, sample, credits_sample: format!("{{{credits_sample}\n}}"), noun, pauses, tries: rules.retries.len() + 1 }
@@ -61,8 +64,19 @@ impl Guide {
 impl Guide {
     /// The sample in one line, as it is sent.
     pub(super) fn line(&self) -> String {
+        if self.sample.is_empty() {
+            return self.credits_sample.lines().map(str::trim).collect();
+        }
         let fields: Vec<String> = self.sample.iter().map(|(name, value)| format!("\"{name}\":{value}")).collect();
         format!("{{{}}}", fields.join(","))
+    }
+
+    /// What a webhook tells of, to complete a sentence.
+    pub(super) fn tells(&self) -> String {
+        match self.sample.is_empty() {
+            true => "that credits run low".into(),
+            false => format!("what happens to each {}", self.noun),
+        }
     }
 
     /// `an analysis`.
