@@ -303,7 +303,7 @@ fn named(name: &'static str, error: Error) -> Error {
     match error {
         Error::Invalid(fields) => {
             let entry = |FieldError { field, message }| {
-                let message = if field == "profile" { message } else { format!("{field}: {message}") };
+                let message = if field == "profile" { message } else { format!("{field} {message}.") };
                 FieldError { field: name.into(), message }
             };
             Error::Invalid(fields.into_iter().map(entry).collect())

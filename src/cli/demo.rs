@@ -53,7 +53,11 @@ fn introduce(site: &Site, key: &PlainKey) {
     let example = Example::of(&site.profile, &site.public_url, &site.profile.permissions.list);
     let curl = example.lines(key.reveal());
     say(format!("\nCall the API as Globex, with a key made just now (the one of the last start is revoked):\n\n  {curl}\n"));
-    say("The demo worker finishes the job in a few seconds. Ctrl-C stops everything.");
+    say(if example.body.is_some() {
+        "The demo worker finishes the job in a few seconds. Ctrl-C stops everything."
+    } else {
+        "Your own services ask /verify/v1 whether such a key may pass. Ctrl-C stops everything."
+    });
 }
 
 /// Makes what is missing.

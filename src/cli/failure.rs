@@ -26,6 +26,16 @@ impl Failure {
         Self { status: 2, sentences: vec![sentence.into()] }
     }
 
+    /// A profile that can't be served: a sentence for each thing that is wrong with it.
+    pub fn of_profile(name: &str, error: Error) -> Self {
+        let Error::Invalid(fields) = error else { return error.into() };
+        let sentence = |FieldError { field, message }| match field == "profile" {
+            true => format!("{name}: {message}"),
+            false => format!("{name}: {field} {message}."),
+        };
+        Self { status: 2, sentences: fields.into_iter().map(sentence).collect() }
+    }
+
     /// Everything has been said already.
     pub fn silent(status: u8) -> Self {
         Self { status, sentences: Vec::new() }

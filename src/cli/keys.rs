@@ -3,7 +3,7 @@
 use clap::Subcommand;
 use serde_json::json;
 
-use super::failure::Done;
+use super::failure::{Done, Failure};
 use super::opened::{organization, work};
 use super::output::Output;
 use crate::clock::{self, rfc3339};
@@ -39,7 +39,7 @@ pub enum Command {
 /// Does it.
 pub fn run(command: Command) -> Done {
     let Command::Create { org, name, environment, permissions, output, contract, place } = command;
-    let profile = Profile::load(&contract.profile)?;
+    let profile = Profile::load(&contract.profile).map_err(|e| Failure::of_profile(&contract.profile, e))?;
     let environment = environment.unwrap_or_else(|| profile.default_environment().to_owned());
     let (key, plain) = work(&place, |conn, actor| {
         let organization = organization(conn, &org)?.id;

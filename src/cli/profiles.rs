@@ -38,7 +38,7 @@ pub fn run(command: Command) -> Done {
             output.print(&value, || table(&["NAME", "DESCRIPTION"], &rows));
         }
         Command::Check { file, output } => {
-            let profile = Profile::load(&file)?;
+            let profile = Profile::load(&file).map_err(|e| Failure::of_profile(&file, e))?;
             let (name, routes, limits) = (&profile.name, profile.routes.len(), profile.limits.len());
             let plural = |count: usize, word: &str| format!("{count} {word}{}", if count == 1 { "" } else { "s" });
             output.print(&json!({"name": name, "description": profile.description, "routes": routes, "limits": limits}), || {

@@ -66,8 +66,8 @@ pub(super) fn first_repeated<'a>(names: impl Iterator<Item = &'a str>) -> Option
 
 fn limits_and_jobs(profile: &Profile, problems: &mut Problems) {
     for limit in &profile.limits {
-        problems.unless(limit.requests > 0, format!("limits.{}", limit.name), "lets at least one request pass");
-        problems.unless(is_identifier(&limit.name), format!("limits.{}", limit.name), "has a name of a-z, 0-9 and _");
+        problems.unless(limit.requests > 0, format!("limits.{}", limit.name), "must let at least one request pass");
+        problems.unless(is_identifier(&limit.name), format!("limits.{}", limit.name), "must have a name of a-z, 0-9 and _");
     }
     if let Some(name) = first_repeated(profile.limits.iter().map(|limit| limit.name.as_str())) {
         problems.unless(false, "limits", format!("{name:?} stands there twice"));
@@ -75,11 +75,11 @@ fn limits_and_jobs(profile: &Profile, problems: &mut Problems) {
     for job in &profile.jobs {
         let field = format!("jobs.{}", job.kind);
         for (what, value) in [("kind", &job.kind), ("id_field", &job.id_field), ("event_prefix", &job.event_prefix)] {
-            problems.unless(is_identifier(value), format!("{field}.{what}"), "is 1 to 40 of a-z, 0-9 and _");
+            problems.unless(is_identifier(value), format!("{field}.{what}"), "must be 1 to 40 of a-z, 0-9 and _");
         }
-        problems.unless(is_word(&job.id_prefix), format!("{field}.id_prefix"), "is 1 to 20 of a-z and 0-9");
+        problems.unless(is_word(&job.id_prefix), format!("{field}.id_prefix"), "must be 1 to 20 of a-z and 0-9");
         let example = serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(&job.example_input);
-        problems.unless(example.is_ok(), format!("{field}.example_input"), "is a JSON object");
+        problems.unless(example.is_ok(), format!("{field}.example_input"), "must be a JSON object");
         let creates = |route: &super::Route| route.action == Action::JobsCreate && route.job.as_deref() == Some(&job.kind);
         problems.unless(profile.routes.iter().any(creates), field, "has no route with action \"jobs.create\" that makes one");
     }
@@ -94,11 +94,11 @@ fn limits_and_jobs(profile: &Profile, problems: &mut Problems) {
     if let Some(limit) = &verify.limit {
         problems.unless(profile.limit(limit).is_some(), "verify.limit", format!("names a limit {limit:?} that is not defined"));
     }
-    problems.unless(verify.report_within <= LONGEST_REPORT, "verify.report_within", "is a day at most: credits are held that long");
+    problems.unless(verify.report_within <= LONGEST_REPORT, "verify.report_within", "must be a day at most: credits are held that long");
     if let Some(first) = profile.jobs.first() {
         // The ledger and the history name jobs of every kind, and one reading route may serve them all.
         let same = profile.jobs.iter().all(|job| (&job.id_field, &job.id_prefix) == (&first.id_field, &first.id_prefix));
-        problems.unless(same, "jobs", "share one id_field and one id_prefix");
+        problems.unless(same, "jobs", "must share one id_field and one id_prefix");
     }
     if let Some(kind) = first_repeated(profile.jobs.iter().map(|job| job.kind.as_str())) {
         problems.unless(false, "jobs", format!("{kind:?} stands there twice"));
@@ -110,9 +110,9 @@ fn routes(profile: &Profile, problems: &mut Problems) {
     problems.unless(
         base.starts_with('/') && (base == "/" || !base.ends_with('/')),
         "api.base_path",
-        "starts with / and does not end with one",
+        "must start with / and not end with one",
     );
-    problems.unless(is_path(base), "api.base_path", "has nothing but letters, digits, / - _ . and ~");
+    problems.unless(is_path(base), "api.base_path", "must have nothing but letters, digits, / - _ . and ~");
     let mut seen = HashSet::new();
     for route in &profile.routes {
         let field = format!("routes.{} {}", route.method.as_str(), route.path);
@@ -120,9 +120,13 @@ fn routes(profile: &Profile, problems: &mut Problems) {
         problems.unless(
             route.path.starts_with('/') && !route.path.ends_with('/'),
             field.clone(),
-            "has a path that starts with / and does not end with one",
+            "must have a path that starts with / and not end with one",
         );
-        problems.unless(is_path(&route.path.replace("/{id}", "")), field.clone(), "has a path of letters, digits, / - _ . ~ and {id}");
+        problems.unless(
+            is_path(&route.path.replace("/{id}", "")),
+            field.clone(),
+            "must have a path of letters, digits, / - _ . ~ and {id}",
+        );
         problems.unless(seen.insert((route.method, full.clone())), field.clone(), "stands there twice");
         let reserved =
             RESERVED.iter().find(|prefix| full.strip_prefix(**prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')));
@@ -132,15 +136,15 @@ fn routes(profile: &Profile, problems: &mut Problems) {
         problems.unless(
             needs_id == route.path.contains("/{id}") && placeholders == usize::from(needs_id),
             field.clone(),
-            "has exactly one {id} when it reads a job and none otherwise",
+            "must have exactly one {id} when it reads a job and none otherwise",
         );
         let methods = route.action.methods();
         let named = methods.iter().map(|method| method.as_str()).collect::<Vec<_>>().join(" or ");
-        problems.unless(methods.contains(&route.method), field.clone(), format!("is {named} by what it does"));
+        problems.unless(methods.contains(&route.method), field.clone(), format!("must be {named} by what it does"));
         if let Some(job) = &route.job {
             problems.unless(profile.job_kind(job).is_some(), field.clone(), format!("names a job {job:?} that is not defined"));
         }
-        problems.unless(route.action != Action::JobsCreate || route.job.is_some(), field.clone(), "makes a job and has to name its kind");
+        problems.unless(route.action != Action::JobsCreate || route.job.is_some(), field.clone(), "makes a job and must name its kind");
         let of_jobs = matches!(route.action, Action::JobsCreate | Action::JobsRead | Action::JobsResults);
         problems.unless(!of_jobs || !profile.jobs.is_empty(), field.clone(), "is about jobs, and none is defined");
         names(route, &field, problems);

@@ -43,7 +43,7 @@ pub(super) fn refusals(profile: &Profile, problems: &mut Problems) {
     ];
     for (name, refusal, words) in refusals {
         let field = format!("refusals.{name}");
-        problems.unless((400..=499).contains(&refusal.status), format!("{field}.status"), "is a 4xx status");
+        problems.unless((400..=499).contains(&refusal.status), format!("{field}.status"), "must be a 4xx status");
         body(&refusal.body, words, &field, problems);
     }
     body(&profile.errors.body, &["message", "code", "code_upper"], "errors", problems);
@@ -76,13 +76,13 @@ pub(super) fn webhooks(profile: &Profile, problems: &mut Problems) {
         let fine = name.parse::<HeaderName>().is_ok() && !taken;
         problems.unless(fine, field("name"), format!("{:?} is not the name of a header of its own", header.name));
         asks(&header.signed, &["id", "timestamp", "body"], field("signed"), problems);
-        problems.unless(header.signed.words().any(|word| word == "body"), field("signed"), "signs {body}, or anybody could change it");
+        problems.unless(header.signed.words().any(|word| word == "body"), field("signed"), "must sign {body}, or anybody could change it");
         asks(&header.value, &["hex", "base64", "timestamp", "id"], field("value"), problems);
         let carries = header.value.words().any(|word| ["hex", "base64"].contains(&word));
-        problems.unless(carries, field("value"), "carries the signature as {hex} or {base64}");
+        problems.unless(carries, field("value"), "must carry the signature as {hex} or {base64}");
         // The words themselves are letters, digits, and what base64 and ids have beside them.
         let text = header.value.render(&Values::default());
-        problems.unless(text.bytes().all(|byte| (b' '..=b'~').contains(&byte)), field("value"), "is one line of ASCII");
+        problems.unless(text.bytes().all(|byte| (b' '..=b'~').contains(&byte)), field("value"), "must be one line of ASCII");
     }
 }
 

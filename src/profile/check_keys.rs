@@ -14,12 +14,12 @@ const TOKENS: [&str; 2] = ["lkw", "lks"];
 pub(super) fn keys(profile: &Profile, problems: &mut Problems) {
     table(profile, problems);
     let keys = &profile.keys;
-    problems.unless(!profile.place.is_empty(), "place", "names at least the page's title");
-    problems.unless(profile.place.iter().all(|word| !word.trim().is_empty()), "place", "has no empty words");
-    problems.unless(is_word(&keys.prefix), "keys.prefix", "is 1 to 20 of a-z and 0-9");
-    problems.unless(!TOKENS.contains(&keys.prefix.as_str()), "keys.prefix", "is the first word of Latchkey's own tokens");
+    problems.unless(!profile.place.is_empty(), "place", "must name at least the page's title");
+    problems.unless(profile.place.iter().all(|word| !word.trim().is_empty()), "place", "must have no empty words");
+    problems.unless(is_word(&keys.prefix), "keys.prefix", "must be 1 to 20 of a-z and 0-9");
+    problems.unless(!TOKENS.contains(&keys.prefix.as_str()), "keys.prefix", "must not be the first word of Latchkey's own tokens");
     problems.unless(!keys.create_label.trim().is_empty(), "keys.create_label", "is the text of a button and can't be empty");
-    problems.unless(["Revoke", "Delete"].contains(&keys.revoke_label.as_str()), "keys.revoke_label", "is \"Revoke\" or \"Delete\"");
+    problems.unless(["Revoke", "Delete"].contains(&keys.revoke_label.as_str()), "keys.revoke_label", "must be \"Revoke\" or \"Delete\"");
     for environment in &keys.environments {
         problems.unless(is_word(&environment.name), "keys.environments", format!("{:?} is not 1 to 20 of a-z and 0-9", environment.name));
     }
@@ -27,7 +27,7 @@ pub(super) fn keys(profile: &Profile, problems: &mut Problems) {
         problems.unless(false, "keys.environments", format!("{name:?} stands there twice"));
     }
     let sandbox_first = keys.environments.first().is_some_and(|environment| environment.sandbox);
-    problems.unless(!sandbox_first, "keys.environments", "starts with the environment of real keys, not with a sandbox");
+    problems.unless(!sandbox_first, "keys.environments", "must start with the environment of real keys, not with a sandbox");
     for header in &profile.api.key_headers {
         let fine = header.parse::<HeaderName>().is_ok() && !header.eq_ignore_ascii_case("authorization");
         problems.unless(fine, "api.key_headers", format!("{header:?} is not the name of another header"));
@@ -47,9 +47,13 @@ fn table(profile: &Profile, problems: &mut Problems) {
     let keys = &profile.keys;
     let is_one = keys.max_active == 1;
     problems.unless(keys.rotation || keys.grace.is_empty(), "keys.grace", "offers a grace period where rotation = false");
-    problems.unless(keys.rotation || !is_one, "keys.rotation", "is true where max_active = 1: there is no second key to switch over to");
-    problems.unless(!is_one || keys.columns.is_empty(), "keys.columns", "are those of a table, and max_active = 1 shows a card");
-    problems.unless(keys.columns.is_empty() || keys.columns.contains(&Column::Name), "keys.columns", "has \"name\" among them");
+    problems.unless(
+        keys.rotation || !is_one,
+        "keys.rotation",
+        "must be true where max_active = 1: there is no second key to switch over to",
+    );
+    problems.unless(!is_one || keys.columns.is_empty(), "keys.columns", "belong to a table, but max_active = 1 shows a card");
+    problems.unless(keys.columns.is_empty() || keys.columns.contains(&Column::Name), "keys.columns", "must have \"name\" among them");
     let of_permissions = keys.columns.contains(&Column::Permissions);
     problems.unless(
         !of_permissions || profile.permissions.grant != Grant::None,
@@ -67,7 +71,7 @@ fn table(profile: &Profile, problems: &mut Problems) {
             "keys.headings",
             format!("names a column {:?} that is not shown", column.heading()),
         );
-        problems.unless((1..=40).contains(&heading.trim().chars().count()), "keys.headings", "has 1 to 40 characters in each");
+        problems.unless((1..=40).contains(&heading.trim().chars().count()), "keys.headings", "must have 1 to 40 characters in each");
     }
 }
 
@@ -77,10 +81,14 @@ pub(super) fn permissions(profile: &Profile, problems: &mut Problems) {
     problems.unless(
         (permissions.grant == Grant::None) == permissions.list.is_empty(),
         "permissions.list",
-        "has entries when grant is \"chosen\" or \"inherited\" and none when grant is \"none\"",
+        "must have entries when grant is \"chosen\" or \"inherited\" and none when grant is \"none\"",
     );
     let chosen_for_one = permissions.grant == Grant::Chosen && profile.keys.max_active == 1;
-    problems.unless(!chosen_for_one, "permissions.grant", "is not \"chosen\" where max_active = 1: the one key's button asks for nothing");
+    problems.unless(
+        !chosen_for_one,
+        "permissions.grant",
+        "can't be \"chosen\" where max_active = 1: the one key's button asks for nothing",
+    );
     for permission in &permissions.list {
         let fine = (1..=60).contains(&permission.len()) && permission.bytes().all(|b| b.is_ascii_alphanumeric() || b":._-".contains(&b));
         problems.unless(fine, "permissions.list", format!("{permission:?} is not 1 to 60 letters, digits and : . _ -"));

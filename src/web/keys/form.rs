@@ -135,9 +135,9 @@ impl KeyForm {
     }
 
     /// What a key may do that is made now, where it inherits from its maker.
-    fn inherits(&self) -> Option<String> {
+    fn inherits(&self) -> Option<&[String]> {
         let is_theirs = self.profile.permissions.grant == Grant::Inherited && self.editing.is_none();
-        is_theirs.then(|| self.profile.permissions.of_role(Role::Admin.as_str()).join(", "))
+        is_theirs.then(|| self.profile.permissions.of_role(Role::Admin.as_str()))
     }
 
     fn has_permissions(&self) -> bool {

@@ -3,6 +3,7 @@
 mod changes;
 mod confirm;
 mod form;
+mod terms;
 mod views;
 
 use std::sync::Arc;

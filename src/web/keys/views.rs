@@ -3,9 +3,10 @@
 use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
+use super::terms::{limits, prices};
 use crate::ids::{KeyId, new_uuid};
 use crate::keys::{CutOver, EndReason, Former, KeyView, Overview, PlainKey, Quiet, Status};
-use crate::profile::{Column, Example, JobKind, Limit, Profile, Scope};
+use crate::profile::{Column, Example, Profile};
 use crate::site::Site;
 use crate::web::charts::Spark;
 
@@ -309,53 +310,6 @@ fn environments(profile: &Profile) -> Vec<(String, bool)> {
         return vec![(profile.default_environment().to_owned(), false)];
     }
     profile.keys.environments.iter().map(|environment| (environment.name.clone(), environment.sandbox)).collect()
-}
-
-fn limits(profile: &Profile, requests_per_minute: Option<i32>) -> Vec<String> {
-    if profile.limits.is_empty() {
-        return vec!["No limit".into()];
-    }
-    let several = profile.limits.len() > 1;
-    let text = |limit: &Limit| {
-        let text = limit_text(limit, requests_per_minute);
-        if several { format!("{}: {text}", limit.name) } else { text }
-    };
-    different(profile.limits.iter().map(text))
-}
-
-fn limit_text(limit: &Limit, requests_per_minute: Option<i32>) -> String {
-    let quota = limit.quota(requests_per_minute);
-    let window = match limit.window.as_secs() {
-        1 => "a second".into(),
-        60 => "a minute".into(),
-        3_600 => "an hour".into(),
-        86_400 => "a day".into(),
-        seconds => format!("in {seconds} s"),
-    };
-    let shared = if limit.scope == Scope::Organization { ", shared by all keys" } else { "" };
-    format!("{} request{} {window}{shared}", super::grouped(quota), if quota == 1 { "" } else { "s" })
-}
-
-fn prices(profile: &Profile, sandbox: bool) -> Vec<String> {
-    if sandbox && !profile.jobs.is_empty() {
-        return vec!["no credits".into()];
-    }
-    different(profile.jobs.iter().filter(|job| job.price > 0).map(price_text))
-}
-
-fn price_text(job: &JobKind) -> String {
-    let article = if job.noun.starts_with(['a', 'e', 'i', 'o', 'u']) { "an" } else { "a" };
-    format!("{} credit{} {article} {}", job.price, if job.price == 1 { "" } else { "s" }, job.noun)
-}
-
-fn different(texts: impl Iterator<Item = String>) -> Vec<String> {
-    let mut seen = Vec::new();
-    for text in texts {
-        if !seen.contains(&text) {
-            seen.push(text);
-        }
-    }
-    seen
 }
 
 /// What the banner shows, once.

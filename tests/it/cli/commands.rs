@@ -154,7 +154,7 @@ fn profiles_are_shown_and_checked() {
     let checked = cli.run(&["profile", "check", path, "--json"]).json();
     assert_eq!((checked["name"].as_str(), checked["limits"].as_u64()), (Some("analysis"), Some(1)), "{checked}");
     std::fs::write(&file, text.replace("[refusals.credits]", "[refusals.money]")).unwrap();
-    cli.run(&["profile", "check", path]).fails(2, "profile");
+    cli.run(&["profile", "check", path]).fails(2, "own.toml: refusals.credits is missing: this outcome has no answer");
     cli.run(&["profile", "check", "/nowhere.toml"]).fails(2, "/nowhere.toml");
     cli.run(&["profile", "show", "nope"]).fails(2, "there is analysis");
 }

@@ -284,4 +284,16 @@ limit = "default"
 
 [[routes]]
 method = "GET"
+path = "/scans/{id}"
+action = "jobs.read"
+job = "scan"
+
+[[routes]]
+method = "GET"
+path = "/scans/{id}/results"
+action = "jobs.results"
+job = "scan"
+
+[[routes]]
+method = "GET"
 path = "/credits""#;
