@@ -1,6 +1,7 @@
 //! `usage.read`.
 
 use serde::Serialize;
+use serde::ser::{SerializeMap, Serializer};
 
 use super::Call;
 use super::answer::Reply;
@@ -9,6 +10,7 @@ use crate::clock::rfc3339;
 use crate::db;
 use crate::error::Result;
 use crate::ids::{KeyId, RequestId};
+use crate::profile::Route;
 use crate::usage::{self, Address, Cursor, Filter, Status};
 
 #[derive(Serialize)]
@@ -25,10 +27,20 @@ struct RequestBody {
     credits: i64,
 }
 
-#[derive(Serialize)]
-struct UsageBody {
+/// A page of them, under the names that the route has for its members.
+struct UsageBody<'a> {
+    route: &'a Route,
     requests: Vec<RequestBody>,
     next_cursor: Option<RequestId>,
+}
+
+impl Serialize for UsageBody<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(2))?;
+        map.serialize_entry(self.route.name("requests"), &self.requests)?;
+        map.serialize_entry(self.route.name("next_cursor"), &self.next_cursor)?;
+        map.end()
+    }
 }
 
 pub(super) async fn read(call: &Call<'_>) -> Result<Reply> {
@@ -56,8 +68,8 @@ pub(super) async fn read(call: &Call<'_>) -> Result<Reply> {
         .db
         .run(move |conn| db::snapshot(conn, |conn| usage::history(conn, organization, &profile, &filter, cursor, limit)))
         .await?;
-    let next_cursor = page.older;
-    Reply::ok(&UsageBody { requests: page.requests.into_iter().map(body).collect(), next_cursor })
+    let requests = page.requests.into_iter().map(body).collect();
+    Reply::ok(&UsageBody { route: &call.way.route, requests, next_cursor: page.older })
 }
 
 fn body(request: usage::Request) -> RequestBody {

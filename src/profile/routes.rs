@@ -107,6 +107,7 @@ impl Action {
     pub fn renamable(self) -> &'static [&'static str] {
         match self {
             Self::CreditsEntries => &["kind", "from", "to", "limit", "cursor", "entries", "next_cursor"],
+            Self::UsageRead => &["key", "status", "environment", "path", "from", "to", "limit", "cursor", "requests", "next_cursor"],
             _ => &[],
         }
     }

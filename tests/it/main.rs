@@ -10,7 +10,7 @@ mod jobs;
 mod partner_api;
 mod people;
 mod postgres;
-mod profile;
+mod profiles;
 mod route_coverage;
 mod schema_rules;
 mod server;

@@ -1,0 +1,1 @@
+//! What the dashboard of each profile calls things.
