@@ -13,6 +13,7 @@ mod many_keys;
 mod one_key;
 mod people;
 mod person;
+mod profiles;
 mod screens;
 #[path = "../it/support/mod.rs"]
 mod support;

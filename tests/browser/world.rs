@@ -26,9 +26,18 @@ impl World {
         Self::with_changes(&[])
     }
 
+    /// With the profile of this name.
+    pub fn of(profile: &str) -> Self {
+        Self::changed(profile, &[])
+    }
+
     /// With the default profile's text changed: each pair is replaced by its second.
     pub fn with_changes(changes: &[(&str, &str)]) -> Self {
-        let (_, text) = latchkey::profile::BUILT_IN.iter().find(|(name, _)| *name == "analysis").unwrap();
+        Self::changed("analysis", changes)
+    }
+
+    fn changed(profile: &str, changes: &[(&str, &str)]) -> Self {
+        let (_, text) = latchkey::profile::BUILT_IN.iter().find(|(name, _)| *name == profile).unwrap();
         let mut text = text.to_string();
         for (from, to) in changes {
             assert!(text.contains(from), "the profile has no {from:?}");
