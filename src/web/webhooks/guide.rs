@@ -65,7 +65,7 @@ impl Guide {
     /// The sample in one line, as it is sent.
     pub(super) fn line(&self) -> String {
         if self.sample.is_empty() {
-            return self.credits_sample.lines().map(str::trim).collect();
+            return self.credits_sample.lines().map(|line| line.trim().replacen("\": ", "\":", 1)).collect();
         }
         let fields: Vec<String> = self.sample.iter().map(|(name, value)| format!("\"{name}\":{value}")).collect();
         format!("{{{}}}", fields.join(","))

@@ -142,10 +142,29 @@ fn secrets_are_printed_once_and_only_to_stdout() {
 }
 
 #[test]
+fn members_get_another_role_and_leave() {
+    let cli = Cli::new();
+    cli.run(&["org", "create", "--name", "Acme"]).ok();
+    for (email, role) in [("ann@example.com", "admin"), ("bob@example.com", "member")] {
+        cli.run(&["user", "create", "--email", email, "--org", "acme", "--role", role]).ok();
+    }
+    cli.run(&["user", "role", "--email", "ann@example.com", "--org", "acme", "--role", "member"]).fails(1, "keeps one admin");
+    let bob = cli.run(&["user", "role", "--email", "bob@example.com", "--org", "acme", "--role", "admin", "--json"]).json();
+    assert_eq!(bob["role"], "admin", "{bob}");
+    cli.run(&["user", "remove", "--email", "Ann@example.com", "--org", "acme"]).ok();
+    cli.run(&["user", "remove", "--email", "ann@example.com", "--org", "acme"]).fails(1, "ann@example.com is no member of acme");
+    cli.run(&["user", "remove", "--email", "eve@example.com", "--org", "acme"]).fails(1, "eve@example.com has no account");
+}
+
+#[test]
 fn profiles_are_shown_and_checked() {
     let cli = Cli::new();
     let all = cli.run(&["profile", "list", "--json"]).json();
-    assert!(all.as_array().unwrap().iter().any(|profile| profile["name"] == "analysis"), "{all}");
+    let names: Vec<&str> = all.as_array().unwrap().iter().map(|profile| profile["name"].as_str().unwrap()).collect();
+    assert_eq!(names, ["analysis", "assessment", "documents", "messaging", "jobs"]);
+    for name in names {
+        cli.run(&["profile", "check", name]).ok();
+    }
     let text = cli.run(&["profile", "show", "analysis"]).ok().out;
     let file = cli.data_dir().join("own.toml");
     let path = file.to_str().unwrap();

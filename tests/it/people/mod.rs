@@ -4,6 +4,7 @@ mod assets;
 mod edge;
 mod guard;
 mod invitations;
+mod members;
 mod orgs;
 mod sessions;
 mod sign_in;
