@@ -56,7 +56,8 @@ fn introduce(site: &Site, key: &PlainKey) {
     say(if example.body.is_some() {
         "The demo worker finishes the job in a few seconds. Ctrl-C stops everything."
     } else {
-        "Your own services ask /verify/v1 whether such a key may pass. Ctrl-C stops everything."
+        "Your own services ask /verify/v1/keys whether such a key may pass, with a token that `latchkey service-token create` makes. \
+         Ctrl-C stops everything."
     });
 }
 

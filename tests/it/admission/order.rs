@@ -9,6 +9,7 @@ use serde_json::json;
 use crate::support::{App, Client, Key};
 
 const CHANGES: &[(&str, &str)] = &[
+    ("max_active = 1", "max_active = 0"),
     ("grant = \"none\"\nlist = []", "grant = \"chosen\"\nlist = [\"analyses:create\"]"),
     ("action = \"jobs.create\"", "action = \"jobs.create\"\npermission = \"analyses:create\""),
     ("requests = 60", "requests = 1"),
