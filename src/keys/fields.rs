@@ -52,8 +52,7 @@ impl Details {
             return Err(Error::Invalid(problems));
         }
         // In the profile's order, each once.
-        let all = profile.permissions.grant == Grant::Inherited && !inherits && permissions.is_empty();
-        let permissions = profile.permissions.list.iter().filter(|permission| all || permissions.contains(permission)).cloned().collect();
+        let permissions = profile.permissions.list.iter().filter(|permission| permissions.contains(permission)).cloned().collect();
         Ok(Self { name: name.to_owned(), permissions, expires_at })
     }
 

@@ -73,7 +73,7 @@ pub struct NewKey {
 pub struct Edit {
     /// For people.
     pub name: String,
-    /// Of the profile's list; none where every key may do everything.
+    /// Of the profile's list; none where every key may do everything, and of no account where keys inherit.
     pub permissions: Vec<String>,
     /// When it stops by itself.
     pub expires_at: Option<OffsetDateTime>,
@@ -89,7 +89,9 @@ pub fn create(conn: &mut PgConnection, actor: &Actor, now: OffsetDateTime, profi
     let organization = new.organization;
     actor.require(organization, Permission::ManageKeys)?;
     let inherits = profile.permissions.grant == Grant::Inherited && actor.user_id().is_some();
-    let details = Details::check(profile, now, &new.name, &new.permissions, inherits, new.expires_at, Some(&new.environment))?;
+    let all = profile.permissions.grant == Grant::Inherited && !inherits && new.permissions.is_empty();
+    let permissions = if all { &profile.permissions.list } else { &new.permissions };
+    let details = Details::check(profile, now, &new.name, permissions, inherits, new.expires_at, Some(&new.environment))?;
     let plain = PlainKey::generate(profile, &new.environment)?;
     conn.transaction(|conn| {
         let _locked: OrgId = organizations::table.find(organization).select(organizations::id).for_no_key_update().first(conn)?;
@@ -266,7 +268,9 @@ pub fn edit(
     conn.transaction(|conn| {
         let mut key = lock(conn, organization, key)?;
         key.require_not_ended(now)?;
-        let details = Details::check(profile, now, &edit.name, &edit.permissions, key.inherits, edit.expires_at, None)?;
+        // Where nothing is chosen there is nothing to change: a key that was made with less must not come by more.
+        let permissions = if profile.permissions.grant == Grant::Inherited { &key.permissions } else { &edit.permissions };
+        let details = Details::check(profile, now, &edit.name, permissions, key.inherits, edit.expires_at, None)?;
         let before = Details::of(&key).as_json(&key);
         diesel::update(api_keys::table.find(key.id))
             .set((
