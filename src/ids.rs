@@ -123,8 +123,6 @@ id_type!(/// A job. Its public form carries the prefix of its kind, see [`crate:
     JobId, "job");
 id_type!(/// One event of a job; the `webhook-id` of its delivery.
     EventId, "evt");
-id_type!(/// A credential of a worker.
-    WorkerTokenId, "wkt");
 
 #[cfg(test)]
 mod tests {

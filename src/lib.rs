@@ -7,11 +7,12 @@
 //!
 //! | layer | modules | may use |
 //! |---|---|---|
-//! | kernel | `clock` `ids` `secret` `error` `outcome` `raw_json` `wake` `metrics` `config` `courier` | each other |
+//! | kernel | `clock` `ids` `secret` `error` `outcome` `raw_json` `wake` `metrics` `config` `courier` `slowdown` | each other |
 //! | shared | `schema` `actor` `profile` `db` `batch` `site` | kernel |
-//! | capabilities | `audit` `credits` `orgs` `accounts` `keys` `jobs` `usage` `admission` `webhooks` | shared, kernel, and the edges below |
+//! | capabilities | `audit` `credits` `orgs` `accounts` `keys` `jobs` `usage` `admission` `webhooks` `programs` | shared, kernel, and the edges below |
 //! | database at home | `postgres` | nothing of ours |
-//! | edges | `web` (the dashboard), `partner_api` `worker_api` `sandbox` (the built-in worker), `delivery` (what sends webhooks) | capabilities, shared, kernel; never each other, `schema` or `diesel` |
+//! | beside the edges | `json_call` (what the edges for the company's own programs share) | `programs`, kernel |
+//! | edges | `web` (the dashboard), `partner_api` `worker_api` `verify_api` `sandbox` (the built-in worker), `delivery` (what sends webhooks) | capabilities, shared, kernel; never each other, `schema` or `diesel` |
 //! | assembly | `server` `cli` `main` | everything |
 //!
 //! Capabilities are synchronous, take a connection first and whose data it is next, and know nothing of HTTP. Sideways they
@@ -40,6 +41,7 @@ pub mod delivery;
 pub mod error;
 pub mod ids;
 pub mod jobs;
+pub mod json_call;
 pub mod keys;
 pub mod metrics;
 pub mod news;
@@ -48,6 +50,7 @@ pub mod outcome;
 pub mod partner_api;
 pub mod postgres;
 pub mod profile;
+pub mod programs;
 pub mod raw_json;
 pub mod sandbox;
 #[allow(missing_docs)]
@@ -56,8 +59,10 @@ pub mod sealed;
 pub mod secret;
 pub mod server;
 pub mod site;
+pub mod slowdown;
 mod statement;
 pub mod usage;
+pub mod verify_api;
 pub mod wake;
 pub mod web;
 pub mod webhooks;

@@ -18,6 +18,13 @@ pub struct Outcome {
     pub outcome: &'static str,
 }
 
+/// What came of a service's report.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct ReportResult {
+    /// `done`, `over`, `unknown`.
+    pub result: &'static str,
+}
+
 /// How a webhook attempt ended.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct AttemptResult {
@@ -28,7 +35,7 @@ pub struct AttemptResult {
 /// The counters of one instance. A clone counts in the same place.
 #[derive(Debug, Clone)]
 pub struct Metrics {
-    /// Decided requests of the Partner API, by outcome. See [`Metrics::admitted`].
+    /// Decided requests of the Partner API and of the verify API, by outcome. See [`Metrics::admitted`].
     pub admissions: Family<Outcome, Counter>,
     /// Requests that carried no known key: those of no organization, missing and unknown alike.
     pub unknown_key_requests: Counter,
@@ -36,10 +43,14 @@ pub struct Metrics {
     pub admit_batch_size: Histogram,
     /// Requests written together in one settle batch.
     pub settle_batch_size: Histogram,
-    /// Seconds from a Partner API request's arrival to its admission's answer.
+    /// Seconds from the arrival of a request of the Partner API or the verify API to its admission's answer.
     pub admission_duration: Histogram,
-    /// Seconds from a Partner API request's arrival to its answer.
+    /// Seconds from such a request's arrival to its answer.
     pub request_duration: Histogram,
+    /// Reports of services on what became of a request, by result. See [`Metrics::reported`].
+    pub reports: Family<ReportResult, Counter>,
+    /// Holds that were settled because no service reported in time.
+    pub overdue_holds: Counter,
     /// Jobs whose lease ran out, back in the queue or failed.
     pub expired_leases: Counter,
     /// Webhook attempts, by result. See [`Metrics::attempted`].
@@ -78,6 +89,8 @@ impl Metrics {
             settle_batch_size: sizes(),
             admission_duration: durations(),
             request_duration: durations(),
+            reports: Family::default(),
+            overdue_holds: Counter::default(),
             expired_leases: Counter::default(),
             delivery_attempts: Family::default(),
             delivery_batch_size: sizes(),
@@ -100,6 +113,11 @@ impl Metrics {
         self.admissions.get_or_create(&Outcome { outcome }).inc();
     }
 
+    /// Counts one report of a service.
+    pub fn reported(&self, result: &'static str) {
+        self.reports.get_or_create(&ReportResult { result }).inc();
+    }
+
     /// Counts one webhook attempt.
     pub fn attempted(&self, result: &'static str, duration: Duration) {
         self.delivery_attempts.get_or_create(&AttemptResult { result }).inc();
@@ -116,12 +134,14 @@ impl Metrics {
 
     fn registered(&self) -> Registry {
         let mut all = Registry::with_prefix("latchkey");
-        all.register("admissions", "Decided requests of the Partner API", self.admissions.clone());
+        all.register("admissions", "Decided requests of the Partner API and the verify API", self.admissions.clone());
         all.register("unknown_key_requests", "Requests without a known key", self.unknown_key_requests.clone());
         all.register("admit_batch_size", "Requests decided in one statement", self.admit_batch_size.clone());
         all.register("settle_batch_size", "Requests written in one transaction", self.settle_batch_size.clone());
         all.register_with_unit("admission_duration", "From arrival to admission", Unit::Seconds, self.admission_duration.clone());
         all.register_with_unit("request_duration", "From arrival to answer", Unit::Seconds, self.request_duration.clone());
+        all.register("reports", "Reports of services on what became of a request", self.reports.clone());
+        all.register("overdue_holds", "Holds settled because no service reported in time", self.overdue_holds.clone());
         all.register("expired_leases", "Jobs whose lease ran out", self.expired_leases.clone());
         all.register("delivery_attempts", "Webhook attempts", self.delivery_attempts.clone());
         all.register("delivery_batch_size", "Webhook attempts written in one transaction", self.delivery_batch_size.clone());

@@ -218,6 +218,25 @@ diesel::table! {
         job_id -> Nullable<Uuid>,
         stale -> Bool,
         detail -> Nullable<Json>,
+        reportable -> Nullable<Bool>,
+    }
+}
+
+diesel::table! {
+    request_holds (request_id) {
+        request_id -> Uuid,
+        organization_id -> Uuid,
+        credits -> Int8,
+        due_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    service_tokens (id) {
+        id -> Uuid,
+        name -> Text,
+        digest -> Bytea,
+        created_at -> Timestamptz,
     }
 }
 
@@ -436,7 +455,9 @@ diesel::allow_tables_to_appear_in_same_query!(
     memberships,
     organizations,
     rate_windows,
+    request_holds,
     requests,
+    service_tokens,
     sessions,
     sign_in_throttles,
     usage_days,

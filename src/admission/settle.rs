@@ -1,5 +1,5 @@
-//! The second stage: the answer becomes final. History, and where a job is asked for its credits, its row and the stored
-//! answer of its `Idempotency-Key`, in one transaction a batch.
+//! The second stage: the answer becomes final. History, and with it what the answer does: a job with its credits and the stored answer
+//! of its `Idempotency-Key`, or credits that a service asked for. In one transaction a batch.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::{Mutex, PoisonError};
@@ -7,26 +7,50 @@ use std::sync::{Mutex, PoisonError};
 use diesel::Connection;
 use diesel::pg::PgConnection;
 use diesel::prelude::*;
-use time::Date;
+use time::{Date, OffsetDateTime};
 use uuid::Uuid;
 
 use crate::batch::Decide;
 use crate::credits::{Books, Purpose};
 use crate::error::Result;
-use crate::ids::{KeyId, OrgId};
+use crate::ids::{KeyId, OrgId, RequestId};
 use crate::jobs::{self, NewJob};
 use crate::outcome::Outcome;
 use crate::profile::Charge;
-use crate::schema::idempotency_keys;
+use crate::schema::{idempotency_keys, request_holds};
 use crate::usage::{self, Record};
 
 /// One answer that is to become final.
 #[derive(Debug, Clone)]
 pub struct Settlement {
-    /// Its row. Status, outcome, credits and job are corrected by what [`Creation`] comes to.
+    /// Its row. Status, outcome, credits, job and report are corrected by what the effect comes to.
     pub record: Record,
-    /// The job that it makes.
-    pub creation: Option<Box<Creation>>,
+    /// What it does beside.
+    pub effect: Effect,
+}
+
+/// What an answer does.
+#[derive(Debug, Clone)]
+pub enum Effect {
+    /// Nothing.
+    None,
+    /// Makes a job.
+    Creation(Box<Creation>),
+    /// Spends credits.
+    Spending(Box<Spending>),
+}
+
+/// Credits that a service asked for, if they are there.
+#[derive(Debug, Clone)]
+pub struct Spending {
+    /// How many; more than none.
+    pub amount: i64,
+    /// Until when they are held for a report; none: they are settled at once.
+    pub held_until: Option<OffsetDateTime>,
+    /// What holds and settles them, for people: the key's visible name.
+    pub actor: String,
+    /// Status of an answer for want of them.
+    pub status_without_credits: u16,
 }
 
 /// A job to be made, if its credits are there.
@@ -51,6 +75,11 @@ pub enum Settled {
     Recorded,
     /// The job was made, its credits held.
     Created,
+    /// The credits were held or settled.
+    Spent {
+        /// What is left.
+        available: i64,
+    },
     /// The same was asked before under this `Idempotency-Key`: its answer.
     Replayed {
         /// HTTP status.
@@ -104,38 +133,39 @@ impl Decide for Settle {
 
     fn decide(&self, conn: &mut PgConnection, asks: &[Settlement]) -> Result<Vec<Settled>> {
         self.ready(conn, asks)?;
-        if asks.iter().all(|ask| ask.creation.is_none()) {
+        if asks.iter().all(|ask| matches!(ask.effect, Effect::None)) {
             let records: Vec<&Record> = asks.iter().map(|ask| &ask.record).collect();
             usage::insert(conn, &records)?;
             return Ok(vec![Settled::Recorded; asks.len()]);
         }
-        conn.transaction(|conn| create(conn, asks))
+        conn.transaction(|conn| carry_out(conn, asks))
     }
 }
 
 type StoredAnswers = HashMap<(OrgId, KeyId, String), (Vec<u8>, u16, String)>;
 
-fn create(conn: &mut PgConnection, asks: &[Settlement]) -> Result<Vec<Settled>> {
-    let creations: Vec<&Creation> = asks.iter().filter_map(|ask| ask.creation.as_deref()).collect();
-    let Some(now) = creations.iter().map(|creation| creation.job.created_at).max() else { return Ok(Vec::new()) };
+fn carry_out(conn: &mut PgConnection, asks: &[Settlement]) -> Result<Vec<Settled>> {
+    let moving = || asks.iter().filter(|ask| !matches!(ask.effect, Effect::None)).map(|ask| &ask.record);
+    let Some(now) = moving().map(|record| record.at).max() else { return Ok(Vec::new()) };
     // The balance's lock also orders equal idempotency keys of one organization: what another instance stored under one is
     // committed, and seen below, before this batch gets the lock. That is why nobody is told that an equal key is "still
     // running" (409): a repetition that comes while the first is under way waits for the lock, and is then told the first
     // one's answer. There is no moment in which 409 could be true.
-    let mut books = Books::open(conn, now, creations.iter().map(|creation| creation.job.organization))?;
+    let mut books = Books::open(conn, now, moving().map(|record| record.organization))?;
+    let creations: Vec<&Creation> = asks.iter().filter_map(creation).collect();
     let mut stored = stored_answers(conn, &creations)?;
-    let mut new_answers = Vec::new();
-    let mut new_jobs = Vec::new();
+    let (mut new_answers, mut new_jobs, mut holds) = (Vec::new(), Vec::new(), Vec::new());
     let mut records = Vec::with_capacity(asks.len());
     let mut settled = Vec::with_capacity(asks.len());
     for ask in asks {
         let mut record = ask.record.clone();
-        let outcome = match &ask.creation {
-            None => Settled::Recorded,
-            Some(creation) => one(creation, record.status, &mut books, &mut stored),
+        let outcome = match &ask.effect {
+            Effect::None => Settled::Recorded,
+            Effect::Creation(creation) => one(creation, record.status, &mut books, &mut stored),
+            Effect::Spending(spending) => spend(spending, &record, &mut books),
         };
-        match (&outcome, &ask.creation) {
-            (Settled::Created, Some(creation)) => {
+        match (&outcome, &ask.effect) {
+            (Settled::Created, Effect::Creation(creation)) => {
                 new_jobs.push(creation.job.clone());
                 record.credits = creation.job.price;
                 record.job = Some(creation.job.id);
@@ -151,11 +181,27 @@ fn create(conn: &mut PgConnection, asks: &[Settlement]) -> Result<Vec<Settled>> 
                     ));
                 }
             }
+            (Settled::Spent { .. }, Effect::Spending(spending)) => {
+                record.credits = spending.amount;
+                holds.extend(spending.held_until.map(|due_at| {
+                    (
+                        request_holds::request_id.eq(record.id),
+                        request_holds::organization_id.eq(record.organization),
+                        request_holds::credits.eq(spending.amount),
+                        request_holds::due_at.eq(due_at),
+                    )
+                }));
+            }
             (Settled::Replayed { status, .. }, _) => record.status = *status,
             (Settled::Mismatch, _) => record.status = 422,
-            (Settled::InsufficientCredits { required, available }, Some(creation)) => {
-                record.status = creation.status_without_credits;
+            (Settled::InsufficientCredits { required, available }, effect) => {
+                record.status = match effect {
+                    Effect::None => record.status,
+                    Effect::Creation(creation) => creation.status_without_credits,
+                    Effect::Spending(spending) => spending.status_without_credits,
+                };
                 record.outcome = Outcome::Credits;
+                record.reportable = false;
                 record.detail = Some(serde_json::json!({"required": required, "available": available}).to_string());
             }
             _ => {}
@@ -165,9 +211,31 @@ fn create(conn: &mut PgConnection, asks: &[Settlement]) -> Result<Vec<Settled>> 
     }
     jobs::insert_many(conn, &new_jobs)?;
     diesel::insert_into(idempotency_keys::table).values(new_answers).execute(conn)?;
+    diesel::insert_into(request_holds::table).values(holds).execute(conn)?;
     books.close(conn)?;
     usage::insert(conn, &records.iter().collect::<Vec<_>>())?;
     Ok(settled)
+}
+
+fn creation(ask: &Settlement) -> Option<&Creation> {
+    if let Effect::Creation(creation) = &ask.effect { Some(creation) } else { None }
+}
+
+fn spend(spending: &Spending, record: &Record, books: &mut Books) -> Settled {
+    let (organization, amount) = (record.organization, spending.amount);
+    let purpose = purpose(record.id, spending.actor.clone());
+    if !books.hold(organization, amount, &purpose) {
+        return Settled::InsufficientCredits { required: amount, available: books.balance(organization).available };
+    }
+    if spending.held_until.is_none() {
+        books.settle(organization, amount, &purpose);
+    }
+    Settled::Spent { available: books.balance(organization).available }
+}
+
+/// Of credits that a request spends: its own id is the hold's.
+pub(super) fn purpose(request: RequestId, actor: String) -> Purpose {
+    Purpose { hold_id: request.0, request_id: Some(request), job_id: None, actor, note: String::new() }
 }
 
 fn one(creation: &Creation, status: u16, books: &mut Books, stored: &mut StoredAnswers) -> Settled {

@@ -23,6 +23,8 @@ use clap::{Parser, Subcommand};
 
 use failure::Done;
 
+use crate::programs::Kind;
+
 /// A self-hosted developer console for companies that sell an API: keys, webhooks, usage and credits.
 #[derive(Parser)]
 #[command(name = "latchkey", version, max_term_width = 100)]
@@ -33,7 +35,7 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Serve everything: dashboard, Partner API, worker API
+    /// Serve everything: dashboard, Partner API, worker API, verify API
     Serve(crate::config::Settings),
     /// Serve with demo data and a demo worker, on this machine alone
     Demo(crate::config::Settings),
@@ -58,6 +60,9 @@ enum Command {
     /// Credentials of the programs that do the jobs
     #[command(subcommand)]
     WorkerToken(tokens::Command),
+    /// Credentials of your own services, which ask whether a key may pass
+    #[command(subcommand)]
+    ServiceToken(tokens::Command),
     /// The secret key, the root of what is signed and encrypted
     #[command(subcommand)]
     SecretKey(secret_key::Command),
@@ -87,7 +92,8 @@ pub fn main() -> ExitCode {
         Command::Credits(command) => credits::credits(command),
         Command::Limit(command) => credits::limit(command),
         Command::Key(command) => keys::run(command),
-        Command::WorkerToken(command) => tokens::run(command),
+        Command::WorkerToken(command) => tokens::run(Kind::Worker, command),
+        Command::ServiceToken(command) => tokens::run(Kind::Service, command),
         Command::SecretKey(command) => secret_key::run(command),
         Command::Profile(command) => profiles::run(command),
         Command::Audit(command) => audit::run(command),

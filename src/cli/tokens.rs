@@ -1,4 +1,4 @@
-//! `latchkey worker-token …`
+//! `latchkey worker-token …` and `latchkey service-token …`
 
 use clap::Subcommand;
 use serde_json::json;
@@ -8,11 +8,11 @@ use super::opened::work;
 use super::output::Output;
 use crate::clock;
 use crate::config::Place;
-use crate::jobs::worker_tokens;
+use crate::programs::{self, Kind};
 
 #[derive(Subcommand)]
 pub enum Command {
-    /// Make a credential for a worker; it is printed once and kept nowhere
+    /// Make a credential; it is printed once and kept nowhere
     Create {
         /// What to call it
         #[arg(long)]
@@ -25,9 +25,9 @@ pub enum Command {
 }
 
 /// Does it.
-pub fn run(command: Command) -> Done {
+pub fn run(kind: Kind, command: Command) -> Done {
     let Command::Create { name, output, place } = command;
-    let token = work(&place, |conn, actor| worker_tokens::create_token(conn, actor, clock::now(), &name))?;
+    let token = work(&place, |conn, actor| programs::create_token(conn, actor, clock::now(), kind, &name))?;
     output.print(&json!({"name": name, "token": token.reveal()}), || token.reveal().to_owned());
     Ok(())
 }

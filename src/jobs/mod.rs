@@ -27,7 +27,6 @@ mod job;
 mod lease;
 mod report;
 mod shape;
-pub mod worker_tokens;
 
 pub use job::{Job, NewJob, Status, insert_many, read};
 pub use lease::{Claimed, claim, expire_leases, hand_back, queued_count};

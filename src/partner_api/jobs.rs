@@ -37,7 +37,7 @@ async fn order(call: &Call<'_>, payload: web::Payload) -> Result<(Order, Idempot
     let text = body::read(call.request, payload).await?;
     let order = parse(&text)?;
     let idempotency = name.map(|name| {
-        let asked = Sha256::new().chain_update(&call.visit.path).chain_update([0]).chain_update(&text);
+        let asked = Sha256::new().chain_update(&call.visit.seen.path).chain_update([0]).chain_update(&text);
         (name, asked.finalize().into())
     });
     Ok((order, idempotency))
@@ -75,26 +75,26 @@ fn idempotency_key(request: &HttpRequest) -> Result<Option<String>, ClientError>
 fn creating(call: &Call<'_>, order: Order, idempotency: Idempotency) -> Result<Reply> {
     let kind = kind(call)?;
     let key = call.key;
-    let sandbox = call.profile().is_sandbox(&call.visit.environment);
+    let sandbox = call.profile().is_sandbox(&call.visit.seen.environment);
     let job = NewJob {
-        id: JobId::new(call.visit.at),
+        id: JobId::new(call.visit.seen.at),
         organization: key.organization,
         key: key.key,
-        request_id: call.visit.id,
+        request_id: call.visit.seen.id,
         kind: kind.kind.clone(),
-        environment: call.visit.environment.clone(),
+        environment: call.visit.seen.environment.clone(),
         sandbox,
         input: order.input,
         external_reference: order.external_reference,
         notify_via_webhook: order.notify_via_webhook,
         price: if sandbox { 0 } else { i64::from(kind.price) },
         charge: kind.charge,
-        created_at: call.visit.at,
+        created_at: call.visit.seen.at,
     };
     let answer = serde_json::to_string(&jobs::shape(kind, &job.to_job())).map_err(|e| Error::internal("writing JSON", e))?;
     Ok(Reply::creating(Creation {
         job,
-        actor: format!("Key {}…", call.visit.prefix),
+        actor: format!("Key {}…", call.visit.seen.prefix),
         idempotency,
         answer,
         status_without_credits: call.profile().refusals.credits.status,
@@ -122,5 +122,5 @@ async fn find(call: &Call<'_>) -> Result<Job> {
     let job = call.partner.site.db.run(move |conn| jobs::read(conn, organization, id)).await?;
     // A route that names a kind serves that one alone; a live key has no business with what a test key made, nor the reverse.
     let of_this_kind = call.way.job.as_ref().is_none_or(|kind| kind.kind == job.kind);
-    if of_this_kind && job.environment == call.visit.environment { Ok(job) } else { Err(Error::NotFound) }
+    if of_this_kind && job.environment == call.visit.seen.environment { Ok(job) } else { Err(Error::NotFound) }
 }

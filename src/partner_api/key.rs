@@ -44,8 +44,8 @@ pub(super) fn read(call: &Call<'_>) -> Result<Reply> {
     Reply::ok(&KeyBody {
         key_id: call.key.key,
         name: &about.name,
-        prefix: &call.visit.prefix,
-        environment: &call.visit.environment,
+        prefix: &call.visit.seen.prefix,
+        environment: &call.visit.seen.environment,
         // Only an active key comes this far.
         status: "active",
         permissions: call.profile().held(&about.permissions, about.role.as_deref()),

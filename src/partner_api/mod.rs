@@ -20,7 +20,7 @@ use std::sync::Arc;
 use actix_web::http::{Method as HttpMethod, StatusCode};
 use actix_web::{HttpRequest, HttpResponse, web};
 
-use crate::admission::{Admit, Creation, Decision, KnownKey, Rule, Settle};
+use crate::admission::{Admit, Answer, Creation, Decision, KnownKey, Rule, Settle, Stranger};
 use crate::batch::Batch;
 use crate::courier::Courier;
 use crate::error::{ClientError, Error, Result};
@@ -29,10 +29,11 @@ use crate::outcome::Outcome;
 use crate::profile::{Action, JobKind, Profile, Route};
 use crate::secret::SecretDigest;
 use crate::site::Site;
+use crate::slowdown::Slowdown;
 use crate::wake::Wake;
 
 use answer::Reply;
-use door::{Slowdown, Stranger, Visit};
+use door::Visit;
 
 /// What all routes share.
 pub struct Partner {
@@ -57,6 +58,11 @@ impl Partner {
     /// How many requests wait in the two stages of admission.
     pub fn waiting(&self) -> (usize, usize) {
         (self.admit.waiting(), self.settle.waiting())
+    }
+
+    /// Where requests without a known key are counted, for who else answers them.
+    pub fn slowdown(&self) -> Slowdown {
+        self.slowdown.clone()
     }
 
     fn profile(&self) -> &Profile {
@@ -153,7 +159,7 @@ async fn serve(way: &Way, request: &HttpRequest, payload: web::Payload, partner:
             Err(error) => Reply::error(partner.profile(), &ClientError::from(&logged(error, &visit))),
         }
     } else {
-        Reply::refusal(partner.profile(), &decision, &way.rule)
+        Answer::refusal(partner.profile(), &decision, &way.rule).into()
     };
     finish(partner, &visit, &way.rule, &decision, key, reply).await
 }
@@ -182,7 +188,7 @@ async fn elsewhere(request: &HttpRequest, partner: &Partner, error: &ClientError
     };
     let reply = match decision.outcome {
         Outcome::Accepted => Reply::error(partner.profile(), error),
-        _ => Reply::refusal(partner.profile(), &decision, &partner.elsewhere),
+        _ => Answer::refusal(partner.profile(), &decision, &partner.elsewhere).into(),
     };
     finish(partner, &visit, &partner.elsewhere, &decision, key, reply).await
 }
@@ -190,7 +196,7 @@ async fn elsewhere(request: &HttpRequest, partner: &Partner, error: &ClientError
 /// Writes what the reader will not be told to the log.
 fn logged(error: Error, visit: &Visit) -> Error {
     if matches!(error, Error::Internal(_) | Error::Constraint { .. }) {
-        tracing::error!(request_id = %visit.id, error = %error, "request failed");
+        tracing::error!(request_id = %visit.seen.id, error = %error, "request failed");
     }
     error
 }

@@ -189,6 +189,6 @@ fn millis(lap: Duration) -> f64 {
 
 /// Whoever holds the key, as the audit log names it.
 fn actor(call: &Call<'_>) -> Actor {
-    let label = format!("Key {}…", call.visit.prefix);
-    Actor::key(call.key.key, label, call.key.organization, call.visit.address(), call.visit.user_agent.clone())
+    let label = format!("Key {}…", call.visit.seen.prefix);
+    Actor::key(call.key.key, label, call.key.organization, call.visit.seen.address.clone(), call.visit.seen.user_agent.clone())
 }

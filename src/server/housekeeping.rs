@@ -1,4 +1,4 @@
-//! What has to be done now and then: leases that ran out every second, what is past its time every hour.
+//! What has to be done now and then: leases that ran out and holds of which nobody told every second, what is past its time every hour.
 //!
 //! Any number of instances do it side by side; each step is safe to be done twice. A database that is away only means that
 //! the next second tries again.
@@ -97,6 +97,13 @@ impl Keeper {
         if expired > 0 {
             self.metrics.expired_leases.inc_by(expired as u64);
             self.site.news.ring_for_everybody();
+        }
+        loop {
+            let overdue = admission::settle_overdue(conn, now)?;
+            if overdue == 0 {
+                break;
+            }
+            self.metrics.overdue_holds.inc_by(overdue as u64);
         }
         if self.last_hourly.is_none_or(|last| last.elapsed() >= HOUR) {
             accounts::forget_old(conn, now)?;

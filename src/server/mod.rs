@@ -28,9 +28,10 @@ use crate::news::News;
 use crate::partner_api::{self, Partner};
 use crate::postgres::Cluster;
 use crate::site::Site;
+use crate::verify_api::{self, Verify};
 use crate::wake::Wake;
 use crate::worker_api;
-use threads::{Stages, Threads};
+use threads::{Ends, Threads};
 
 /// How long requests under way may take to finish once the end is near.
 const SHUTDOWN: Duration = Duration::from_secs(15);
@@ -69,10 +70,13 @@ impl Instance {
         let Self { site, listener, workers, cluster, signals, demo, world } = self;
         let metrics = Metrics::new();
         let wake = Wake::default();
-        let (threads, Stages { admit, settle, courier }) = Threads::start(&site, &wake, &metrics, cluster, demo, world)?;
+        let (threads, Ends { stages, courier }) = Threads::start(&site, &wake, &metrics, cluster, demo, world)?;
+        let (admit, settle) = (stages.admit.clone(), stages.settle.clone());
         let partner = Partner::new(site.clone(), admit, settle, metrics.clone(), wake.clone(), courier.clone());
+        let verify = Verify::new(site.clone(), stages, metrics.clone(), partner.slowdown());
         let edges = Edges {
             partner: web::Data::new(partner),
+            verify: web::Data::new(verify),
             courier: web::Data::new(courier),
             site: web::Data::new(site),
             metrics: web::Data::new(metrics),
@@ -91,6 +95,7 @@ struct Edges {
     metrics: web::Data<Metrics>,
     wake: web::Data<Wake>,
     partner: web::Data<Partner>,
+    verify: web::Data<Verify>,
     courier: web::Data<Courier>,
 }
 
@@ -100,6 +105,7 @@ impl Edges {
         config.app_data(self.site.clone()).app_data(self.metrics.clone()).app_data(self.wake.clone()).app_data(self.courier.clone());
         health::configure(config);
         worker_api::configure(config);
+        verify_api::configure(config, &self.verify);
         crate::web::configure(config, &self.site);
         partner_api::configure(config, &self.partner);
         crate::web::configure_rest(config, &self.site);

@@ -10,6 +10,7 @@ use diesel::sql_types as sql;
 use time::{Duration, OffsetDateTime};
 
 use super::by_status::{self, ACCEPTED};
+use super::filter::verify_routes;
 use super::histogram::{self, Tally};
 use super::{Address, Bin, Consumption, Counts, Durations, Filter, Share, Span};
 use crate::error::Result;
@@ -52,7 +53,9 @@ pub fn consumption(
         None => None,
         Some(Address::Routes(routes)) => Some(routes.clone()),
         Some(Address::Path(path)) => {
-            Some(Some(Address::routes_of(profile, path)).filter(|routes| !routes.is_empty()).unwrap_or(vec![String::new()]))
+            let of_profile = Some(Address::routes_of(profile, path)).filter(|routes| !routes.is_empty());
+            // Of nobody's, or of what services ask about.
+            Some(of_profile.unwrap_or_else(|| [verify_routes(profile), vec![String::new()]].concat()))
         }
     };
     let asked = Asked { organization, filter, routes, span };

@@ -33,6 +33,23 @@ impl Status {
     }
 }
 
+/// First word of the routes of requests that a company's own services ask about: their paths are the services' own and may be any number.
+const VERIFY: &str = "VERIFY";
+
+/// The route of a request that a service asks about: `VERIFY` and the permission that it needs, if that is one of the profile's.
+pub fn verify_route(profile: &Profile, permission: Option<&str>) -> String {
+    match permission.filter(|permission| profile.permissions.list.iter().any(|known| known == permission)) {
+        Some(permission) => format!("{VERIFY} {permission}"),
+        None => VERIFY.to_owned(),
+    }
+}
+
+/// All of them.
+pub(super) fn verify_routes(profile: &Profile) -> Vec<String> {
+    let of_permissions = profile.permissions.list.iter().map(|permission| verify_route(profile, Some(permission)));
+    of_permissions.chain([VERIFY.to_owned()]).collect()
+}
+
 /// Addresses that the history can be narrowed to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Address {
@@ -44,11 +61,19 @@ pub enum Address {
 
 impl Address {
     /// Reads what a person types: `/analyses` for all routes from there on down, `GET /analyses/{id}` for that one alone, or a path as it
-    /// was asked for, `/analyses/an_…`. None for the root, which all are below.
+    /// was asked for, `/analyses/an_…`. `VERIFY` is whatever services asked about, `VERIFY scan:create` what needs that permission. None for
+    /// the root, which all are below.
     pub fn parse(profile: &Profile, text: &str) -> Option<Self> {
         let text = text.trim();
         let names = || profile.routes.iter().map(|route| profile.route_name(route));
         if names().any(|name| name == text) {
+            return Some(Self::Routes(vec![text.to_owned()]));
+        }
+        let verified = verify_routes(profile);
+        if text == VERIFY {
+            return Some(Self::Routes(verified));
+        }
+        if verified.iter().any(|name| name == text) {
             return Some(Self::Routes(vec![text.to_owned()]));
         }
         let path = format!("/{}", text.split(['?', '#']).next().unwrap_or_default().trim_matches('/'));
@@ -127,6 +152,7 @@ mod tests {
             ("/analyses/{id}", routes(&["GET /analyses/{id}", "GET /analyses/{id}/results"])),
             ("/analyses/an_1?x=/y", Some(Address::Path("/analyses/an_1".into()))),
             ("/anal", Some(Address::Path("/anal".into()))),
+            ("VERIFY", routes(&["VERIFY"])),
             ("/", None),
             ("", None),
         ] {

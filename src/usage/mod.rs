@@ -4,7 +4,8 @@
 //! requests      a row for every answered request of a known key, by days      90 days
 //! rollups       counts and durations by the hour and by the day               2 years
 //! ```
-//! A row of the history is written once, in the transaction that makes its answer final, and never changed. Its id carries the moment
+//! A row of the history is written once, in the transaction that makes its answer final, and never changed but once by a service that
+//! reports what became of a request that it asked about ([`complete`]). Its id carries the moment
 //! of arrival, so the primary key (organization, id) is the order of the Usage tab, its cursor and its periods at once, and the
 //! partition that a row is in. [`rollups`] tells how the counts are kept so that all agree, [`history`](mod@history) how pages stay fast.
 
@@ -19,6 +20,7 @@ mod history;
 mod look;
 mod period;
 mod record;
+mod report;
 pub mod rollups;
 mod uses;
 mod walk;
@@ -31,10 +33,11 @@ pub use around::history_with;
 pub use consume::{BUSIEST, By, consumption};
 pub use consumption::{Bin, Consumption, Counts, Durations, Share};
 pub use days::{day, drop_days, ensure, make_days, oldest_day};
-pub use filter::{Address, Cursor, Filter, Status};
+pub use filter::{Address, Cursor, Filter, Status, verify_route};
 pub use history::{Page, history, request};
 pub use period::{Period, Span};
 pub use record::{Record, insert};
+pub use report::{Awaited, Completion, complete, lock_awaited, stop_awaiting};
 pub use uses::{Uses, uses};
 pub use walk::LOOK;
 

@@ -55,6 +55,8 @@ pub struct Record {
     pub stale: bool,
     /// JSON: why it was refused.
     pub detail: Option<String>,
+    /// Whether a service may yet report what became of it.
+    pub reportable: bool,
 }
 
 /// Adds rows to the history, whose days must be there: see [`super::make_days`].
@@ -66,7 +68,11 @@ pub fn insert(conn: &mut PgConnection, records: &[&Record]) -> Result<()> {
     for record in records {
         groups.entry(Group::of(record)).or_default().add(record);
     }
-    let groups: Vec<(Group<'_>, Sum)> = groups.into_iter().collect();
+    write(conn, records, &groups.into_iter().collect::<Vec<_>>())
+}
+
+/// Writes rows, and for the rollups what is equal in them.
+pub(super) fn write(conn: &mut PgConnection, records: &[&Record], groups: &[(Group<'_>, Sum)]) -> Result<()> {
     Insert {
         organizations: column(records, |r| r.organization),
         ids: column(records, |r| r.id),
@@ -86,21 +92,22 @@ pub fn insert(conn: &mut PgConnection, records: &[&Record]) -> Result<()> {
         jobs: column(records, |r| r.job),
         stale: column(records, |r| r.stale),
         details: column(records, |r| r.detail.as_deref()),
-        of_organizations: column(&groups, |(group, _)| group.organization),
-        of_hours: column(&groups, |(group, _)| group.hour),
-        of_keys: column(&groups, |(group, _)| group.key),
-        of_generations: column(&groups, |(group, _)| group.generation),
-        of_environments: column(&groups, |(group, _)| group.environment),
-        of_routes: column(&groups, |(group, _)| group.route),
-        of_statuses: column(&groups, |(group, _)| group.status as i16),
-        of_buckets: column(&groups, |(group, _)| group.bucket),
-        requests: column(&groups, |(_, sum)| sum.requests),
-        stale_requests: column(&groups, |(_, sum)| sum.stale),
-        ended_requests: column(&groups, |(_, sum)| sum.ended),
-        last: column(&groups, |(_, sum)| sum.last),
-        last_accepted: column(&groups, |(_, sum)| sum.last_accepted),
-        first_ended: column(&groups, |(_, sum)| sum.first_ended),
-        last_ended: column(&groups, |(_, sum)| sum.last_ended),
+        reportable: column(records, |r| r.reportable.then_some(true)),
+        of_organizations: column(groups, |(group, _)| group.organization),
+        of_hours: column(groups, |(group, _)| group.hour),
+        of_keys: column(groups, |(group, _)| group.key),
+        of_generations: column(groups, |(group, _)| group.generation),
+        of_environments: column(groups, |(group, _)| group.environment),
+        of_routes: column(groups, |(group, _)| group.route),
+        of_statuses: column(groups, |(group, _)| group.status as i16),
+        of_buckets: column(groups, |(group, _)| group.bucket),
+        requests: column(groups, |(_, sum)| sum.requests),
+        stale_requests: column(groups, |(_, sum)| sum.stale),
+        ended_requests: column(groups, |(_, sum)| sum.ended),
+        last: column(groups, |(_, sum)| sum.last),
+        last_accepted: column(groups, |(_, sum)| sum.last_accepted),
+        first_ended: column(groups, |(_, sum)| sum.first_ended),
+        last_ended: column(groups, |(_, sum)| sum.last_ended),
         _life: PhantomData,
     }
     .execute(conn)?;
@@ -108,16 +115,16 @@ pub fn insert(conn: &mut PgConnection, records: &[&Record]) -> Result<()> {
 }
 
 /// What the rollups hold to be equal.
-#[derive(PartialEq, Eq, Hash)]
-struct Group<'a> {
-    organization: OrgId,
-    hour: OffsetDateTime,
-    key: KeyId,
-    generation: i32,
-    environment: &'a str,
-    route: &'a str,
-    status: u16,
-    bucket: i16,
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub(super) struct Group<'a> {
+    pub organization: OrgId,
+    pub hour: OffsetDateTime,
+    pub key: KeyId,
+    pub generation: i32,
+    pub environment: &'a str,
+    pub route: &'a str,
+    pub status: u16,
+    pub bucket: i16,
 }
 
 impl<'a> Group<'a> {
@@ -136,15 +143,15 @@ impl<'a> Group<'a> {
 }
 
 #[derive(Default)]
-struct Sum {
-    requests: i64,
-    stale: i64,
+pub(super) struct Sum {
+    pub requests: i64,
+    pub stale: i64,
     /// Refused because this text of the key had ended.
-    ended: i64,
-    last: Option<RequestId>,
-    last_accepted: Option<RequestId>,
-    first_ended: Option<RequestId>,
-    last_ended: Option<RequestId>,
+    pub ended: i64,
+    pub last: Option<RequestId>,
+    pub last_accepted: Option<RequestId>,
+    pub first_ended: Option<RequestId>,
+    pub last_ended: Option<RequestId>,
 }
 
 impl Sum {
@@ -184,6 +191,7 @@ statement! {
     jobs: Vec<Option<JobId>> as sql::Array<sql::Nullable<sql::Uuid>>,
     stale: Vec<bool> as sql::Array<sql::Bool>,
     details: Vec<Option<&'a str>> as sql::Array<sql::Nullable<sql::Text>>,
+    reportable: Vec<Option<bool>> as sql::Array<sql::Nullable<sql::Bool>>,
     of_organizations: Vec<OrgId> as sql::Array<sql::Uuid>,
     of_hours: Vec<OffsetDateTime> as sql::Array<sql::Timestamptz>,
     of_keys: Vec<KeyId> as sql::Array<sql::Uuid>,

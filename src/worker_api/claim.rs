@@ -4,11 +4,11 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Serialize;
 use tokio::time::Instant;
 
-use super::answer::Refusal;
-use super::{body, token};
+use super::{body, require};
 use crate::clock::{self, rfc3339};
 use crate::error::Error;
 use crate::jobs::{self, Claimed};
+use crate::json_call::Refusal;
 use crate::profile::Profile;
 use crate::raw_json::RawJson;
 use crate::site::Site;
@@ -38,8 +38,8 @@ struct JobToDo {
 pub(super) async fn claim(
     request: HttpRequest, payload: web::Payload, site: web::Data<Site>, wake: web::Data<Wake>,
 ) -> Result<HttpResponse, Refusal> {
-    token::require(&request, &site).await?;
-    let mut fields = body::read(&request, payload).await?;
+    require(&request, &site).await?;
+    let mut fields = body(&request, payload).await?;
     let kinds = fields.required::<Vec<String>>("kinds", "an array of kinds of jobs");
     let wait_s = fields.optional::<u64>("wait_s", "a whole number of seconds from 0 to 30").unwrap_or(0);
     if wait_s > LONGEST_WAIT_S {

@@ -14,6 +14,7 @@ const NOT_LED_BY_ORGANIZATION: &[(&str, &str)] = &[
     ("api_key_secrets", "found by its digest at admission; bound to (organization_id, id) of its key"),
     ("delivery_lanes", "found by its id, whose lane it is compared beside it; see the migration"),
     ("usage_pending", "no order at all: whoever folds takes it as it comes, and it is empty a second later"),
+    ("request_holds", "a service reports on a request by its id alone; see the migration"),
     ("jobs", "workers report on a job by its id, of whichever organization"),
 ];
 

@@ -24,6 +24,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("schema", &[]),
     ("sealed", &["error", "secret"]),
     ("secret", &["error"]),
+    ("slowdown", &[]),
     ("site", &["db", "news", "profile", "sealed"]),
     ("statement", &[]),
     ("news", &["ids", "wake"]),
@@ -38,10 +39,14 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("jobs", &[KERNEL_AND, "audit", "credits", "db", "wake", "webhooks"]),
     ("usage", &[KERNEL_AND, "statement"]),
     ("admission", &[KERNEL_AND, "batch", "credits", "jobs", "usage"]),
+    ("programs", &[KERNEL_AND, "audit", "batch"]),
+    // Beside the edges: what those for programs share.
+    ("json_call", &["error", "programs", "secret"]),
     // Edges: the kernel and capabilities, never each other.
     ("web", &[EDGE, "accounts", "admission", "courier", "credits", "jobs", "keys", "orgs", "usage", "webhooks"]),
-    ("partner_api", &[EDGE, "admission", "batch", "courier", "credits", "jobs", "keys", "usage", "webhooks"]),
-    ("worker_api", &[EDGE, "jobs"]),
+    ("partner_api", &[EDGE, "admission", "batch", "courier", "credits", "jobs", "keys", "slowdown", "usage", "webhooks"]),
+    ("verify_api", &[EDGE, "admission", "batch", "json_call", "keys", "programs", "slowdown", "usage"]),
+    ("worker_api", &[EDGE, "jobs", "json_call", "programs"]),
     ("sandbox", &[EDGE, "jobs"]),
     ("delivery", &[EDGE, "batch", "webhooks"]),
 ];
@@ -50,8 +55,8 @@ const KERNEL: &[&str] = &["actor", "clock", "error", "ids", "outcome", "profile"
 const EDGE: &str = "(the kernel that an edge sees)";
 const EDGE_KERNEL: &[&str] =
     &["actor", "clock", "courier", "db", "error", "ids", "metrics", "news", "outcome", "profile", "raw_json", "secret", "site", "wake"];
-const CAPABILITIES: &[&str] = &["accounts", "admission", "audit", "credits", "jobs", "keys", "orgs", "usage", "webhooks"];
-const EDGES: &[&str] = &["delivery", "partner_api", "sandbox", "web", "worker_api"];
+const CAPABILITIES: &[&str] = &["accounts", "admission", "audit", "credits", "jobs", "keys", "orgs", "programs", "usage", "webhooks"];
+const EDGES: &[&str] = &["delivery", "json_call", "partner_api", "sandbox", "verify_api", "web", "worker_api"];
 /// These see everything: they put it together.
 const ASSEMBLY: &[&str] = &["cli", "lib", "main", "server"];
 

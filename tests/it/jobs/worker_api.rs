@@ -9,7 +9,8 @@ use latchkey::actor::Actor;
 use latchkey::clock;
 use latchkey::error::Error;
 use latchkey::ids::JobId;
-use latchkey::jobs::{Status, worker_tokens};
+use latchkey::jobs::Status;
+use latchkey::programs::{self, Kind};
 use latchkey::secret::SecretDigest;
 use latchkey::site::Site;
 use latchkey::wake::Wake;
@@ -269,17 +270,18 @@ async fn unknown_addresses_and_methods_are_told_in_json() {
 fn a_token_is_made_once_under_a_name() {
     let mut world = World::new();
     let now = clock::now();
-    let make = |world: &mut World, name: &str| worker_tokens::create_token(&mut world.conn, &Actor::command_line(), now, name);
+    let make = |world: &mut World, name: &str| programs::create_token(&mut world.conn, &Actor::command_line(), now, Kind::Worker, name);
     let token = make(&mut world, " gpu 1 ").unwrap();
     assert!(token.reveal().starts_with("lkw_") && token.reveal().len() == 44);
-    assert!(worker_tokens::authenticate(&mut world.conn, token.digest()).unwrap().is_some());
-    assert!(worker_tokens::authenticate(&mut world.conn, SecretDigest::of("lkw_x")).unwrap().is_none());
+    assert!(programs::is_known(&mut world.conn, Kind::Worker, token.digest()).unwrap());
+    assert!(!programs::is_known(&mut world.conn, Kind::Service, token.digest()).unwrap());
+    assert!(!programs::is_known(&mut world.conn, Kind::Worker, SecretDigest::of("lkw_x")).unwrap());
     for bad in ["gpu 1", "", " ", "a\0b", &"x".repeat(101)] {
         let Err(Error::Invalid(fields)) = make(&mut world, bad) else { panic!("{bad:?}") };
         assert_eq!(fields[0].field, "name");
     }
     let person = Actor::person(None, "Ann".into(), "192.0.2.1".into(), "browser".into());
-    assert!(matches!(worker_tokens::create_token(&mut world.conn, &person, now, "mine"), Err(Error::Forbidden)));
+    assert!(matches!(programs::create_token(&mut world.conn, &person, now, Kind::Worker, "mine"), Err(Error::Forbidden)));
     let verified = latchkey::audit::verify(&mut world.conn).unwrap();
     assert!(verified.first_break.is_none());
 }

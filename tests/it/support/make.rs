@@ -10,7 +10,7 @@ use diesel::sql_types::{Array, Binary, Nullable, Text, Timestamptz, Uuid};
 use diesel::{Connection, PgConnection, RunQueryDsl, sql_query};
 use latchkey::actor::Actor;
 use latchkey::credits::{Books, Purpose};
-use latchkey::ids::{JobId, KeyId, OrgId, RequestId, UserId, WorkerTokenId};
+use latchkey::ids::{JobId, KeyId, OrgId, RequestId, UserId, new_uuid};
 use latchkey::profile::Profile;
 use latchkey::secret::{PlainToken, SecretDigest, random_base62};
 use latchkey::{clock, credits};
@@ -209,10 +209,19 @@ impl Make {
 
     /// A worker's token.
     pub fn worker_token(&mut self) -> String {
-        let token = PlainToken::generate("lkw").unwrap();
-        sql_query("INSERT INTO worker_tokens (id, name, digest, created_at) VALUES ($1, $2, $3, $4)")
-            .bind::<Uuid, _>(WorkerTokenId::new(clock::now()))
-            .bind::<Text, _>(format!("worker {}", tail()))
+        self.token("worker_tokens", "lkw")
+    }
+
+    /// A service's token.
+    pub fn service_token(&mut self) -> String {
+        self.token("service_tokens", "lks")
+    }
+
+    fn token(&mut self, table: &str, prefix: &str) -> String {
+        let token = PlainToken::generate(prefix).unwrap();
+        sql_query(format!("INSERT INTO {table} (id, name, digest, created_at) VALUES ($1, $2, $3, $4)"))
+            .bind::<Uuid, _>(new_uuid(clock::now()))
+            .bind::<Text, _>(format!("program {}", tail()))
             .bind::<Binary, _>(token.digest())
             .bind::<Timestamptz, _>(clock::now())
             .execute(&mut self.conn)

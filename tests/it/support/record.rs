@@ -26,5 +26,6 @@ pub fn record(organization: OrgId, key: KeyId, at: OffsetDateTime) -> Record {
         job: None,
         stale: false,
         detail: None,
+        reportable: false,
     }
 }

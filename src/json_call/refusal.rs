@@ -1,4 +1,4 @@
-//! Errors as workers read them: `{"error","code"}`, with `fields` for 422.
+//! Errors as programs read them: `{"error","code"}`, with `fields` for 422.
 
 use std::fmt;
 
@@ -7,35 +7,38 @@ use actix_web::{HttpResponse, ResponseError};
 use serde_json::json;
 
 use crate::error::{ClientError, Error};
+use crate::programs::Kind;
 
 /// An error on its way out.
 #[derive(Debug)]
-pub(super) struct Refusal(ClientError);
+pub struct Refusal(ClientError);
 
 impl Refusal {
-    pub(super) fn new(status: u16, code: &'static str, message: &'static str) -> Self {
+    /// With a status, a code and a sentence.
+    pub fn new(status: u16, code: &'static str, message: impl Into<std::borrow::Cow<'static, str>>) -> Self {
         Self(ClientError::new(status, code, message))
     }
 
-    /// Everything here is a POST.
-    pub(super) fn method_not_allowed() -> Self {
+    /// Of an address that answers POST and nothing else.
+    pub fn post_alone() -> Self {
         Self::new(405, "method_not_allowed", "This address answers POST alone.")
+    }
+
+    /// Without a token of this kind.
+    pub fn unauthenticated(kind: Kind) -> Self {
+        let (noun, prefix) = (kind.noun(), kind.prefix());
+        Self::new(401, "unauthenticated", format!("This needs a {noun} token: send it as \"Authorization: Bearer {prefix}_…\", once."))
     }
 }
 
 impl From<Error> for Refusal {
     fn from(error: Error) -> Self {
         match &error {
-            Error::Constraint { .. } | Error::Internal(_) => tracing::error!(%error, "worker API"),
-            Error::Unavailable(_) => tracing::warn!(%error, "worker API"),
+            Error::Constraint { .. } | Error::Internal(_) => tracing::error!(%error, "a program's call failed"),
+            Error::Unavailable(_) => tracing::warn!(%error, "a program's call failed"),
             _ => {}
         }
-        match error {
-            Error::Unauthenticated => {
-                Self::new(401, "unauthenticated", "This needs a worker token: send it as \"Authorization: Bearer lkw_…\", once.")
-            }
-            error => Self(ClientError::from(&error)),
-        }
+        Self(ClientError::from(&error))
     }
 }
 

@@ -1,0 +1,28 @@
+-- Programs of the company that ask whether a key may pass. A service serves every organization, so its token belongs to none.
+CREATE TABLE service_tokens (
+    id uuid CONSTRAINT service_tokens_pkey PRIMARY KEY,
+    name text NOT NULL
+        CONSTRAINT service_tokens_name_key UNIQUE
+        CONSTRAINT service_tokens_name_check CHECK (length(name) BETWEEN 1 AND 100),
+    digest bytea NOT NULL
+        CONSTRAINT service_tokens_digest_key UNIQUE
+        CONSTRAINT service_tokens_digest_check CHECK (length(digest) = 32),
+    created_at timestamptz NOT NULL
+);
+
+-- Whether a service may yet report what became of the request; false: it has, or its time is over. Null: nobody will.
+ALTER TABLE requests ADD COLUMN reportable boolean;
+-- A service knows of a request its id alone. Ordinary traffic never touches this one.
+CREATE INDEX requests_reports_idx ON requests (id) WHERE reportable IS NOT NULL;
+
+-- Credits held for requests of which a report is awaited. Reported or past its time, a hold is ended and its row is gone.
+CREATE TABLE request_holds (
+    request_id uuid CONSTRAINT request_holds_pkey PRIMARY KEY,
+    organization_id uuid NOT NULL
+        CONSTRAINT request_holds_organization_id_fkey REFERENCES organizations (id),
+    credits bigint NOT NULL
+        CONSTRAINT request_holds_credits_check CHECK (credits > 0),
+    -- Settled from then on.
+    due_at timestamptz NOT NULL
+);
+CREATE INDEX request_holds_due_at_idx ON request_holds (due_at);
