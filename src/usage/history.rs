@@ -6,6 +6,7 @@ use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
 use super::consume::routes_there;
+use super::filter::verify_routes;
 use super::walk::{Walk, Way};
 use super::{Address, Cursor, Filter, Request};
 use crate::error::Result;
@@ -93,8 +94,10 @@ fn routes(conn: &mut PgConnection, organization: OrgId, profile: &Profile, filte
     let segments = path.split('/').count();
     routes.extend(deeper.filter(|(path, _)| path.split('/').count() > segments).map(|(_, name)| name));
     routes.push(String::new());
-    // And of any that the profile had before.
-    let known: Vec<String> = profile.routes.iter().map(|route| profile.route_name(route)).collect();
+    // And of any that services ask about, or that the profile had before.
+    let verified = verify_routes(profile);
+    let known: Vec<String> = profile.routes.iter().map(|route| profile.route_name(route)).chain(verified.iter().cloned()).collect();
+    routes.extend(verified);
     let former = routes_there(conn, organization)?.into_iter().filter(|route| !route.is_empty() && !known.contains(route));
     routes.extend(former);
     Ok(Some(routes))

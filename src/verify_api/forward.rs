@@ -22,7 +22,7 @@ use crate::profile::{Profile, Values};
 use crate::programs::{self, Kind};
 use crate::usage::verify_route;
 
-const TOKEN: &str = "x-latchkey-service-token";
+const TOKEN: &str = "X-Latchkey-Service-Token";
 
 /// 200 with whose key it is, or the profile's refusal.
 pub(super) async fn forward(request: HttpRequest, verify: web::Data<Verify>) -> Result<HttpResponse, Refusal> {
@@ -55,7 +55,7 @@ pub(super) async fn forward(request: HttpRequest, verify: web::Data<Verify>) -> 
             tokio::time::sleep(delay).await;
         }
     }
-    Ok(answer(&verdict))
+    Ok(answer(verify.profile(), &verdict))
 }
 
 /// Whether a service asks; a token that is none is refused, so that a mistake in a configuration is noticed.
@@ -102,14 +102,14 @@ fn visit(request: &HttpRequest, uri: &str, verify: &Verify, needs: &Needs, is_se
     }
 }
 
-fn answer(verdict: &Verdict) -> HttpResponse {
+fn answer(profile: &Profile, verdict: &Verdict) -> HttpResponse {
     let mut fields = verdict.fields();
     if verdict.outcome != Outcome::Accepted {
         return respond(&verdict.answer, fields);
     }
-    if let (Some(key), Some(about)) = (verdict.decision.key, verdict.about()) {
+    if let (Some(key), Some(permissions)) = (verdict.decision.key, verdict.permissions(profile)) {
         // Also when there are none: a proxy that copies it then overwrites what a client sent under that name.
-        fields.push(("x-permissions", about.permissions.join(",")));
+        fields.push(("x-permissions", permissions.join(",")));
         fields.push(("x-organization-id", key.organization.to_string()));
         fields.push(("x-key-id", key.key.to_string()));
         fields.push(("cache-control", "no-store".to_owned()));

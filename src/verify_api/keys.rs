@@ -15,6 +15,7 @@ use crate::error::Error;
 use crate::ids::{KeyId, OrgId, RequestId};
 use crate::json_call::{Fields, Refusal};
 use crate::outcome::Outcome;
+use crate::profile::Profile;
 use crate::usage::verify_route;
 
 #[derive(Serialize)]
@@ -90,7 +91,7 @@ pub(super) async fn verify(request: HttpRequest, payload: web::Payload, verify: 
     };
     let question = Question { visit, started, needs, is_reported: true };
     let verdict = decide(&verify, question, key.map(Into::into).ok_or(Outcome::Missing)).await?;
-    Ok(HttpResponse::Ok().insert_header(("cache-control", "no-store")).json(told(&verdict)?))
+    Ok(HttpResponse::Ok().insert_header(("cache-control", "no-store")).json(told(verify.profile(), &verdict)?))
 }
 
 fn text(fields: &mut Fields, name: &'static str) -> String {
@@ -113,7 +114,7 @@ fn method_and_path(resource: &str) -> (String, String) {
     (method.to_owned(), path.to_owned())
 }
 
-fn told(verdict: &Verdict) -> Result<Told<'_>, Refusal> {
+fn told<'a>(profile: &'a Profile, verdict: &'a Verdict) -> Result<Told<'a>, Refusal> {
     let is_valid = verdict.outcome == Outcome::Accepted;
     let body = |text: &str| RawValue::from_string(text.to_owned()).map_err(|e| Error::internal("reading the profile's answer", e));
     let known = verdict.decision.key.zip(verdict.about());
@@ -142,7 +143,7 @@ fn told(verdict: &Verdict) -> Result<Told<'_>, Refusal> {
                 _ => Some("active"),
             },
         }),
-        permissions: verdict.about().map(|about| about.permissions.as_slice()),
+        permissions: verdict.permissions(profile),
         rate_limit: verdict.decision.window.map(|window| RateLimit {
             limit: window.limit,
             remaining: window.remaining(),

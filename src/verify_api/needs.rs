@@ -6,7 +6,7 @@ use super::is_text;
 use crate::admission::Rule;
 use crate::error::{Error, FieldError};
 use crate::json_call::{Fields, Refusal};
-use crate::profile::{Grant, Profile};
+use crate::profile::Profile;
 
 /// Most credits that one request may spend.
 const MOST_CREDITS: u64 = 1_000_000;
@@ -80,10 +80,8 @@ impl Needs {
 
     /// What admission asks.
     pub fn rule(&self, profile: &Profile) -> Rule {
-        // Where every key may do everything, none holds anything.
-        let permission = self.permission.clone().filter(|_| profile.permissions.grant != Grant::None);
         let limit = self.limit.as_ref().or(profile.verify.limit.as_ref()).and_then(|name| profile.limit(name));
-        Rule { describe: true, ..Rule::new(permission, limit) }
+        Rule { describe: true, ..Rule::new(profile, self.permission.as_deref(), limit) }
     }
 }
 

@@ -10,7 +10,7 @@ use crate::admission::{About, Answer, Ask, Decision, Effect, Rule, Settled, Sett
 use crate::json_call::Refusal;
 use crate::keys;
 use crate::outcome::Outcome;
-use crate::profile::Charge;
+use crate::profile::{Charge, Profile};
 
 /// A question.
 pub(super) struct Question {
@@ -47,6 +47,11 @@ impl Verdict {
     /// What is known of the key, if it is one.
     pub fn about(&self) -> Option<&About> {
         self.decision.about.as_ref()
+    }
+
+    /// What it may do; empty where every key may do everything.
+    pub fn permissions<'a>(&'a self, profile: &'a Profile) -> Option<&'a [String]> {
+        self.about().map(|about| profile.held(&about.permissions, about.role.as_deref()))
     }
 }
 

@@ -17,5 +17,6 @@ mod server;
 mod support;
 mod tidy;
 mod usage;
+mod verify;
 mod web;
 mod webhooks;

@@ -139,6 +139,10 @@ fn secrets_are_printed_once_and_only_to_stdout() {
     assert!(token["token"].as_str().unwrap().starts_with("lkw_"), "{token}");
     cli.run(&["worker-token", "create", "--name", "w1"]).fails(2, "--name");
     cli.run(&["worker-token", "create", "--name", ""]).fails(2, "--name");
+    // The names of services are their own.
+    let token = cli.run(&["service-token", "create", "--name", "w1"]).ok().out;
+    assert!(token.starts_with("lks_") && token.trim().len() == 44, "{token}");
+    cli.run(&["service-token", "create", "--name", "w1"]).fails(2, "--name");
 }
 
 #[test]

@@ -15,6 +15,8 @@ mod secrecy;
 mod shutdown;
 mod webhook;
 
+pub use secrecy::dump;
+
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -44,13 +46,18 @@ impl World {
         Self { profile: Arc::new(Profile::parse(&text).unwrap()), file, database: TestDb::new() }
     }
 
+    /// Where the profile's text is, for a server that is started with more.
+    pub fn file(&self) -> &str {
+        self.file.to_str().unwrap()
+    }
+
     pub fn make(&self) -> Make {
         Make::new(self.database.conn(), self.profile.clone())
     }
 
     /// One more instance.
     pub async fn server(&self) -> Server {
-        Server::start_with(&self.database, &[("LATCHKEY_PROFILE", self.file.to_str().unwrap())]).await
+        Server::start_with(&self.database, &[("LATCHKEY_PROFILE", self.file())]).await
     }
 
     pub async fn servers(&self, count: usize) -> Vec<Server> {

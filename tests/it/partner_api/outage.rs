@@ -214,6 +214,11 @@ async fn while_away(origin: &str, profile: &Profile, browser: &Client, page: &st
     let unknown = order(&Client::bearer(origin, &good)).send().await;
     assert_eq!((unknown.status, unknown.header("retry-after")), (503, "1"), "only the database knows");
     assert_eq!(Client::bearer(origin, "lkw_x").post("/worker/v1/claim").send().await.header("content-type"), "application/json");
+    let asked = Client::bearer(origin, "lks_x").post("/verify/v1/keys").json(&serde_json::json!({"key": good})).send().await;
+    let forwarded = Client::bearer(origin, &good).get("/verify/v1/forward").send().await;
+    for answer in [asked, forwarded] {
+        assert_eq!((answer.status, answer.header("retry-after"), answer.json()["code"].as_str()), (503, "1", Some("unavailable")));
+    }
 }
 
 async fn call(partner: &Client, n: usize, over: &Cell<bool>, calls: &RefCell<Vec<Call>>) {
@@ -247,12 +252,14 @@ async fn a_silent_postgresql_is_told_too() {
     let url = cluster.url();
     Db::new(&url, 1).migrate().unwrap();
     let profile = std::sync::Arc::new(Profile::load("analysis").unwrap());
-    let scene = Make::new(PgConnection::establish(&url).unwrap(), profile).org().requests_per_minute(PLENTY).credits(CREDITS).key();
-    let (org, key) = (scene.here().id, scene.a_key().text.clone());
+    let mut scene = Make::new(PgConnection::establish(&url).unwrap(), profile).org().requests_per_minute(PLENTY).credits(CREDITS).key();
+    let (org, key, token) = (scene.here().id, scene.a_key().text.clone(), scene.service_token());
     drop(scene);
     let mut server = Server::start_at(&url, &[("LATCHKEY_LOG", "off")], Stdio::inherit()).await;
-    let partner = Client::bearer(&server.origin(), &key);
+    let (partner, service) = (Client::bearer(&server.origin(), &key), Client::bearer(&server.origin(), &token));
+    let ask = || service.post("/verify/v1/keys").json(&serde_json::json!({"key": key})).send();
     assert_eq!(order(&partner).send().await.status, 202);
+    let passed = ask().await.json()["request_id"].as_str().unwrap().to_owned();
     let silence = ground.silence();
     for _ in 0..2 {
         let start = Instant::now();
@@ -261,6 +268,10 @@ async fn a_silent_postgresql_is_told_too() {
         for answer in told {
             assert_eq!((answer.status, answer.header("retry-after")), (503, "1"), "{answer:?}");
         }
+    }
+    let report = service.post(&format!("/verify/v1/requests/{passed}/outcome")).json(&serde_json::json!({"status": 500})).send();
+    for answer in [ask().await, report.await] {
+        assert_eq!((answer.status, answer.header("retry-after")), (503, "1"), "{answer:?}");
     }
     let asked_at = Instant::now();
     assert_eq!(Client::new(&server.origin()).get("/readyz").send().await.status, 503);

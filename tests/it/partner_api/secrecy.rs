@@ -112,7 +112,7 @@ fn field(page: &str, name: &str) -> Option<String> {
 }
 
 /// Every row of every table as text, as a dump would write it.
-fn dump(conn: &mut PgConnection) -> Vec<(String, String)> {
+pub fn dump(conn: &mut PgConnection) -> Vec<(String, String)> {
     #[derive(QueryableByName)]
     struct Row {
         #[diesel(sql_type = Text)]

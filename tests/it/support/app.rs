@@ -137,6 +137,11 @@ impl App {
         Client::bearer(&self.origin(), &key.text)
     }
 
+    /// A service of the company, with a token of its own.
+    pub fn service(&self) -> Client {
+        Client::bearer(&self.origin(), &self.make().service_token())
+    }
+
     /// A worker, with a token of its own.
     pub fn worker(&self) -> Client {
         Client::bearer(&self.origin(), &self.make().worker_token())
