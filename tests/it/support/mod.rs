@@ -27,5 +27,5 @@ pub use desk::Desk;
 pub use make::{Key, Make, Org, User, key_text};
 pub use receiver::{Receiver, Reply};
 pub use record::record;
-pub use server::Server;
+pub use server::{Server, free_port};
 pub use webhooks::{NewDelivery, Try, backlog};

@@ -3,6 +3,7 @@
 mod bad_input;
 mod forward;
 mod kills;
+mod nginx;
 
 mod outcomes;
 mod races;
