@@ -1,7 +1,7 @@
 //! Admission against its baselines, side by side in one run: `cargo bench --bench admission`.
 //!
 //! One server with two workers answers, in its own middleware, a static route, one query per request through the pool, and
-//! its Partner API, while what was settled is folded into the rollups of usage. `wrk` (Debian's package) loads them in turn with the same script and the same 1,000 keys, in several
+//! its Partner API and its verify API, while what was settled is folded into the rollups of usage. `wrk` (Debian's package) loads them in turn with the same script and the same 1,000 keys, in several
 //! rounds of several seconds (`LATCHKEY_BENCH_ROUNDS`, `LATCHKEY_BENCH_SECONDS`); the medians are printed as a Markdown
 //! table. `pgbench -N` on the same cluster and a lone durable insert measure the disk. Machines differ and are noisy: read
 //! the ratios, and run it with nothing else going on.
@@ -37,7 +37,7 @@ use diesel::connection::SimpleConnection;
 use diesel::pg::PgConnection;
 use diesel::prelude::*;
 use latchkey::actor::Actor;
-use latchkey::admission::{Admit, Settle};
+use latchkey::admission::{Admit, Reports, Settle};
 use latchkey::batch::Batch;
 use latchkey::clock;
 use latchkey::courier::Courier;
@@ -49,11 +49,13 @@ use latchkey::metrics::Metrics;
 use latchkey::partner_api::{self, Partner};
 use latchkey::postgres::Cluster;
 use latchkey::profile::Profile;
+use latchkey::programs::{self, Kind, Known};
 use latchkey::schema::{api_key_secrets, api_keys, organizations};
 use latchkey::sealed::SecretKey;
 use latchkey::secret::SecretDigest;
 use latchkey::server::{Rollups, identify};
 use latchkey::site::Site;
+use latchkey::verify_api::{self, Stages, Verify};
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
@@ -73,8 +75,15 @@ fn main() -> Result<(), Failure> {
     db.migrate()?;
     let profile = Arc::new(Profile::load("analysis")?);
     let keys = make_keys(&db, &profile)?;
-    let script = write_script(&dir, &keys)?;
-    let one_script = write_script(&dir.join("one"), &keys[..1])?;
+    let token = db.run_blocking(|conn| programs::create_token(conn, &Actor::command_line(), clock::now(), Kind::Service, "bench"))?;
+    let bearer = |key: &String| format!("wrk.format(nil, nil, {{[\"Authorization\"] = \"Bearer {key}\"}})");
+    let question = |key: &String| {
+        let headers = format!("{{[\"Authorization\"] = \"Bearer {}\", [\"Content-Type\"] = \"application/json\"}}", token.reveal());
+        format!("wrk.format(\"POST\", nil, {headers}, '{{\"key\":\"{key}\"}}')")
+    };
+    let script = write_script(&dir, &keys, bearer)?;
+    let one_script = write_script(&dir.join("one"), &keys[..1], bearer)?;
+    let verify_script = write_script(&dir.join("verify"), &keys, question)?;
     let site = Site {
         db: db.clone(),
         profile,
@@ -93,12 +102,16 @@ fn main() -> Result<(), Failure> {
         ("admission", "/analyses/none", &script),
         ("admission, one hot key", "/analyses/none", &one_script),
         ("`GET /key`", "/key", &script),
+        ("verify API", "/verify/v1/keys", &verify_script),
     ];
     let mut table = String::from("| connections |");
     for (name, ..) in &paths {
         write!(table, " {name} |")?;
     }
-    writeln!(table, " admission ÷ static | admission ÷ one query | p50 / p99 of admission, ms |\n|---|---|---|---|---|---|---|---|---|")?;
+    writeln!(
+        table,
+        " admission ÷ static | admission ÷ one query | p50 / p99 of admission, ms |\n|---|---|---|---|---|---|---|---|---|---|"
+    )?;
     for connections in CONNECTIONS {
         let mut measured = vec![Vec::new(); paths.len()];
         for _ in 0..rounds {
@@ -153,20 +166,20 @@ fn make_keys(db: &Db, profile: &Profile) -> Result<Vec<String>, Failure> {
     Ok(keys)
 }
 
-fn write_script(dir: &Path, keys: &[String]) -> Result<PathBuf, Failure> {
+/// A script that asks with each key in turn; `request` is how, in Lua.
+fn write_script(dir: &Path, keys: &[String], request: impl Fn(&String) -> String) -> Result<PathBuf, Failure> {
     std::fs::create_dir_all(dir)?;
-    let list = keys.iter().map(|key| format!("\"{key}\"")).collect::<Vec<_>>().join(",\n");
+    let list = keys.iter().enumerate().map(|(place, key)| format!("requests[{}] = {}", place + 1, request(key))).collect::<Vec<_>>();
     let script = dir.join("keys.lua");
     std::fs::write(
         &script,
         format!(
-            "local keys = {{{list}}}\nlocal requests = {{}}\nlocal at = 0\n\
-             function init() math.randomseed(os.time()) for i, key in ipairs(keys) do \
-             requests[i] = wrk.format(nil, nil, {{[\"Authorization\"] = \"Bearer \" .. key}}) end at = math.random(#keys) end\n\
+            "local requests = {{}}\nlocal at = 0\nfunction init() math.randomseed(os.time())\n{}\nat = math.random(#requests) end\n\
              function request() at = at % #requests + 1 return requests[at] end\n\
              function done(summary, latency) print(string.format(\"result %f %f %f %d\", \
              summary.requests * 1e6 / summary.duration, latency:percentile(50) / 1e3, latency:percentile(99) / 1e3, \
-             summary.errors.connect + summary.errors.read + summary.errors.timeout)) end\n"
+             summary.errors.connect + summary.errors.read + summary.errors.timeout)) end\n",
+            list.join("\n")
         ),
     )?;
     Ok(script)
@@ -177,8 +190,12 @@ fn serve(site: Site) -> Result<std::net::SocketAddr, Failure> {
     let (admit_sizes, settle_sizes) = (metrics.admit_batch_size.clone(), metrics.settle_batch_size.clone());
     let (admit, admit_threads) = Batch::start("admit", &site.db, 1, Admit, move |size| admit_sizes.observe(size as f64))?;
     let (settle, settle_threads) = Batch::start("settle", &site.db, 1, Settle::default(), move |size| settle_sizes.observe(size as f64))?;
+    let (report, report_threads) = Batch::start("report", &site.db, 1, Reports { within: time::Duration::HOUR }, |_| {})?;
+    let (services, services_threads) = Batch::start("services", &site.db, 1, Known(Kind::Service), |_| {})?;
     // The threads live as long as the process.
-    std::mem::forget((admit_threads, settle_threads, Rollups::start(site.clone())?));
+    std::mem::forget((admit_threads, settle_threads, report_threads, services_threads, Rollups::start(site.clone())?));
+    let stages = Stages { admit: admit.clone(), settle: settle.clone(), report, services };
+    let verify = web::Data::new(Verify::new(site.clone(), stages, metrics.clone(), Default::default()));
     let partner = web::Data::new(Partner::new(site.clone(), admit, settle, metrics, Default::default(), Courier::open().0));
     let (sender, receiver) = mpsc::channel();
     std::thread::spawn(move || {
@@ -190,6 +207,7 @@ fn serve(site: Site) -> Result<std::net::SocketAddr, Failure> {
                     .wrap_fn(identify)
                     .route("/static", web::get().to(|| async { HttpResponse::Ok().body("hello") }))
                     .route("/one-query", web::get().to(one_query))
+                    .configure(|config| verify_api::configure(config, &verify))
                     .configure(|config| partner_api::configure(config, &partner))
             })
             .workers(2)

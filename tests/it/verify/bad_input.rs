@@ -33,7 +33,7 @@ async fn only_service_tokens_pass() {
             &[bearer(&key.text)],
             &[bearer("lks_0000000000000000000000000000000000000000")],
             &[format!("Basic {good}")],
-            &[good.clone()],
+            std::slice::from_ref(&good),
             &[bearer(&good), bearer(&good)],
         ];
         for authorization in bad {

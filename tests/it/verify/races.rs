@@ -68,14 +68,14 @@ async fn questions_reports_and_jobs_go_on_side_by_side() {
     let services: Vec<Client> = vec![first.service(), second.service()];
     let one = async |n: usize| {
         let key = scenes[n % 3].a_key();
-        if n % 5 == 0 {
-            let app = if n % 2 == 0 { &first } else { &second };
+        if n.is_multiple_of(5) {
+            let app = if n.is_multiple_of(2) { &first } else { &second };
             assert_eq!(order(&app.partner(key)).send().await.status, 202);
             return 1;
         }
         let value = ask(&services[n % 2], key, json!({"credits": 2})).await.json();
         assert_eq!(value["valid"], true, "{value}");
-        let is_settled = n % 3 != 0;
+        let is_settled = !n.is_multiple_of(3);
         let told = report(&services[(n + 1) % 2], &value["request_id"], json!({"status": if is_settled { 200 } else { 500 }})).await;
         assert_eq!(told.status, 200, "{}", told.text());
         if is_settled { 2 } else { 0 }
