@@ -57,6 +57,12 @@ async fn of_many_equal_reports_one_is_taken() {
         assert_eq!(ledger(conn, org, id.as_str().unwrap()), entries(&[("hold", &actor), (end, "Service")]));
     }
     assert_eq!(balance(&mut first.database().conn(), org), (7, 0, 3));
+    // Where nothing is held too.
+    for _ in 0..5 {
+        let id = ask(&services[0], key, json!({})).await.json()["request_id"].clone();
+        let reports = join_all((0..40).map(|n| report(&services[n % 2], &id, json!({"status": 200})))).await;
+        assert_eq!((count_of(&reports, 200), count_of(&reports, 409)), (1, 39));
+    }
 }
 
 /// Verifications, reports and jobs lock the same balances and rows: nobody waits for ever, and all adds up.

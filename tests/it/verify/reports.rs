@@ -141,6 +141,19 @@ async fn what_nobody_reports_is_settled_once_however_many_instances_there_are() 
     assert_eq!(counted, 15);
 }
 
+/// Clocks differ: what one instance holds to be over is over for another one, which thinks that there is time.
+#[actix_web::test]
+async fn a_report_after_the_hold_was_ended_changes_nothing() {
+    let app = App::with_changes(&[ON_SUCCESS]);
+    let scene = app.make().org().credits(5).key();
+    let (service, org, mut conn) = (app.service(), scene.here().id, app.database().conn());
+    let value = told(&service, scene.a_key(), json!({"credits": 5})).await;
+    assert_eq!(admission::settle_overdue(&mut conn, clock::now() + time::Duration::minutes(16)).unwrap(), 1);
+    assert_eq!(report(&service, &value["request_id"], json!({"status": 500})).await.status, 409);
+    let row = row(&mut conn, value["request_id"].as_str().unwrap()).unwrap();
+    assert_eq!((row.status, row.credits, balance(&mut conn, org)), (200, 5, (0, 0, 5)));
+}
+
 /// The history may be gone by the time somebody looks: credits are not forgotten with it.
 #[actix_web::test]
 async fn a_hold_outlives_its_row_and_ends() {
@@ -182,11 +195,21 @@ fn assert_agreement(app: &App, conn: &mut PgConnection, organization: OrgId, whe
         let charted = snapshot(conn, |conn| usage::consumption(conn, organization, profile, &filter, span, By::Route)).unwrap();
         let expected: i32 = rows.iter().filter(|row| row.status == status).map(|row| row.requests).sum();
         assert_eq!(charted.total.requests(), i64::from(expected), "{status} {when}");
+        assert_eq!(charted.hours.iter().flatten().sum::<i64>(), i64::from(expected), "{status} {when}");
+        assert!(charted.hours.iter().flatten().all(|requests| *requests >= 0));
         let by_route: i64 = charted.routes.iter().map(|share| share.counts.requests()).sum();
         assert_eq!(by_route, i64::from(expected), "{status} {when}");
         let page = snapshot(conn, |conn| usage::history(conn, organization, profile, &filter, None, 100)).unwrap();
         assert_eq!(page.requests.len() as i32, expected, "{status} {when}");
         told += expected;
+        let durations: Vec<i32> = page.requests.iter().map(|request| request.duration_us).collect();
+        let (least, most) = (durations.iter().min(), durations.iter().max());
+        let is_within = |duration: i64| {
+            let [least, most] = [least, most].map(|bound| f64::from(*bound.unwrap()));
+            (least * 0.95 - 1.0..=most * 1.05 + 1.0).contains(&(duration as f64))
+        };
+        assert_eq!(charted.durations.p50.is_some(), expected > 0, "{status} {when}");
+        assert!([charted.durations.p50, charted.durations.p95].into_iter().flatten().all(is_within), "{status} {when}");
     }
     assert_eq!(told, rows.iter().map(|row| row.requests).sum::<i32>());
     assert!(rows.iter().all(|row| row.route == "VERIFY"));
