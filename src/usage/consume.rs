@@ -10,9 +10,8 @@ use diesel::sql_types as sql;
 use time::{Duration, OffsetDateTime};
 
 use super::by_status::{self, ACCEPTED};
-use super::filter::verify_routes;
 use super::histogram::{self, Tally};
-use super::{Address, Bin, Consumption, Counts, Durations, Filter, Share, Span};
+use super::{Address, Bin, Consumption, Counts, Durations, Filter, Share, Span, verify_routes};
 use crate::error::Result;
 use crate::ids::{KeyId, OrgId};
 use crate::profile::Profile;

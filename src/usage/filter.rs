@@ -45,7 +45,7 @@ pub fn verify_route(profile: &Profile, permission: Option<&str>) -> String {
 }
 
 /// All of them.
-pub(super) fn verify_routes(profile: &Profile) -> Vec<String> {
+pub fn verify_routes(profile: &Profile) -> Vec<String> {
     let of_permissions = profile.permissions.list.iter().map(|permission| verify_route(profile, Some(permission)));
     of_permissions.chain([VERIFY.to_owned()]).collect()
 }

@@ -6,9 +6,8 @@ use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
 use super::consume::routes_there;
-use super::filter::verify_routes;
 use super::walk::{Walk, Way};
-use super::{Address, Cursor, Filter, Request};
+use super::{Address, Cursor, Filter, Request, verify_routes};
 use crate::error::Result;
 use crate::ids::{OrgId, RequestId, uuid_floor, uuid_time};
 use crate::profile::Profile;

@@ -33,7 +33,7 @@ pub use around::history_with;
 pub use consume::{BUSIEST, By, consumption};
 pub use consumption::{Bin, Consumption, Counts, Durations, Share};
 pub use days::{day, drop_days, ensure, make_days, oldest_day};
-pub use filter::{Address, Cursor, Filter, Status, verify_route};
+pub use filter::{Address, Cursor, Filter, Status, verify_route, verify_routes};
 pub use history::{Page, history, request};
 pub use period::{Period, Span};
 pub use record::{Record, insert};

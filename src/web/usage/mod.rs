@@ -121,7 +121,8 @@ impl Index {
     }
 
     fn routes(&self) -> Vec<String> {
-        self.profile.routes.iter().map(|route| self.profile.route_name(route)).collect()
+        let of_partners = self.profile.routes.iter().map(|route| self.profile.route_name(route));
+        of_partners.chain(usage::verify_routes(&self.profile)).collect()
     }
 }
 

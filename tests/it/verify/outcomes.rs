@@ -223,3 +223,28 @@ async fn a_service_names_the_limit() {
     let value = told(&app.service(), scene.a_key(), json!({})).await;
     assert_eq!((&value["rate_limit"], value["headers"].as_object().unwrap().len()), (&Value::Null, 1));
 }
+
+#[actix_web::test]
+async fn the_usage_tab_shows_and_finds_them() {
+    let app = App::with_changes(PERMISSIONS);
+    let scene = app.make().org().admin().key();
+    let (service, key, browser) = (app.service(), scene.a_key(), app.browser(scene.an_admin()).await);
+    let read = told(&service, key, json!({"permission": "reports:read", "resource": "GET /reports/7"})).await;
+    let plain = told(&service, key, json!({"resource": "POST /documents/7"})).await;
+    let partner = app.partner(key).get("/credits").send().await;
+    let ids = [&read["request_id"], &plain["request_id"]].map(|id| id.as_str().unwrap().to_owned());
+    let ids = [ids[0].as_str(), ids[1].as_str(), partner.header("x-request-id")];
+    for (path, shown) in [
+        ("", [true, true, true]),
+        ("VERIFY", [true, true, false]),
+        ("VERIFY%20reports:read", [true, false, false]),
+        ("/documents", [false, true, false]),
+        ("/reports/7", [true, false, false]),
+        ("/credits", [false, false, true]),
+    ] {
+        let page = browser.get(&format!("/orgs/{}/usage?path={path}", scene.here().slug)).send().await;
+        assert_eq!(page.status, 200);
+        let found = ids.map(|id| page.text().contains(&format!("data-request-id=\"{id}\"")));
+        assert_eq!(found, shown, "{path}");
+    }
+}
