@@ -4,6 +4,7 @@
 //! transaction of the change. A fold may still take the one and leave the other, or take the first before the request itself: sums below
 //! zero are kept as they are, and a reader, who adds up what waits and what is folded, never sees one.
 
+use std::collections::HashMap;
 use std::marker::PhantomData;
 
 use diesel::pg::PgConnection;
@@ -105,8 +106,15 @@ pub fn complete(conn: &mut PgConnection, completions: &[Completion]) -> Result<(
         _life: PhantomData,
     }
     .execute(conn)?;
-    let groups: Vec<(Group<'_>, Sum)> = completions.iter().flat_map(changes).collect();
-    write(conn, &[], &groups)
+    let mut groups: HashMap<Group<'_>, Sum> = HashMap::new();
+    for (group, change) in completions.iter().flat_map(changes) {
+        let sum = groups.entry(group).or_default();
+        sum.requests += change.requests;
+        sum.stale += change.stale;
+    }
+    // What comes to the same as before changes no sum.
+    groups.retain(|_, sum| (sum.requests, sum.stale) != (0, 0));
+    write(conn, &[], &groups.into_iter().collect::<Vec<_>>())
 }
 
 /// Lets these rows be as they are: no report of them is taken any more.
