@@ -45,9 +45,37 @@ async fn with_jobs(name: &str) {
     job(&mut stage, &create, &order, &key).await;
     readings(&mut stage, &key).await;
     webhook(&mut stage, &key).await;
+    verified(&mut stage, &key).await;
     no_credits(&mut stage, &create, &order, &key).await;
     limited(&mut stage, &create, &order, &key).await;
     stage.compare(name);
+}
+
+/// The same refusals as a service is told of them, and what only a service can ask for.
+async fn verified(stage: &mut Stage, key: &str) {
+    let token = stage.app.make().service_token();
+    let line = "POST /verify/v1/keys";
+    let permissions = stage.profile().permissions.list.clone();
+    let never_made = key_text(stage.profile(), stage.profile().default_environment());
+    let mut questions = vec![
+        ("verified: missing", json!({})),
+        ("verified: unknown", json!({"key": never_made})),
+        ("verified: accepted", json!({"key": key, "resource": "POST /documents/7", "source": "203.0.113.24"})),
+        ("verified: credits", json!({"key": key, "credits": 1000})),
+    ];
+    if permissions.len() > 1 {
+        let lesser = stage.key_that_may(&permissions[..1]);
+        questions.push(("verified: permission", json!({"key": lesser, "permission": permissions[1]})));
+    }
+    for (title, question) in questions {
+        stage.ask(title, line, Some(&token), &question.to_string()).await;
+    }
+    stage.change_key(key, "revoked_at = now(), revoked_by = 'A test'");
+    stage.ask("verified: revoked", line, Some(&token), &json!({"key": key}).to_string()).await;
+    stage.change_key(key, "revoked_at = NULL, revoked_by = NULL");
+    stage.suspend(true);
+    stage.ask("verified: suspended", line, Some(&token), &json!({"key": key}).to_string()).await;
+    stage.suspend(false);
 }
 
 async fn without_jobs(name: &str) {
@@ -57,6 +85,7 @@ async fn without_jobs(name: &str) {
     let key = stage.key();
     elsewhere(&mut stage, &door, &key).await;
     readings(&mut stage, &key).await;
+    verified(&mut stage, &key).await;
     limited(&mut stage, &door, "", &key).await;
     stage.compare(name);
 }

@@ -3,10 +3,11 @@
 mod assessment;
 mod broken;
 mod checks;
+mod documents;
 mod golden;
 mod jobs;
+mod messaging;
 mod own;
 mod stage;
-mod words;
 
 pub use stage::Stage;

@@ -11,19 +11,20 @@ use latchkey::orgs;
 use latchkey::profile::Profile;
 use regex_lite::Regex;
 
-use crate::support::{Answer, App, Make, Org, root};
+use crate::support::{Answer, App, Client, Make, Org, root};
 
 /// Headers that say nothing of the contract.
 const LEFT_OUT: [&str; 4] = ["content-length", "date", "connection", "transfer-encoding"];
 
 /// What differs from run to run, and what stands for it in a transcript.
-const MASKS: [(&str, &str); 7] = [
+const MASKS: [(&str, &str); 8] = [
     (r"\b[a-z]+_[0-9A-Za-z]{22}\b", "<id>"),
     (r"\d{4}-\d\d-\d\dT[0-9:.]+Z", "<time>"),
     (r"whsec_[A-Za-z0-9+/=]+", "<secret>"),
     (r#""((?:duration|latency|dns|connect|tls|first_byte|total)_ms)":[0-9.]+"#, r#""$1":<ms>"#),
     // A minute that began a moment ago.
     (r#""(retry_after|reset_s)":(?:60|5\d)\b"#, r#""$1":<60>"#),
+    (r#""(x-ratelimit-reset|retry-after)":"(?:60|5\d)""#, r#""$1":"<60>""#),
     (r";t=(?:60|5\d)\b", ";t=<60>"),
     (r"(?m)^(x-ratelimit-reset|retry-after): (?:60|5\d)$", "$1: <60>"),
 ];
@@ -81,6 +82,11 @@ impl Stage {
         };
         let (conn, profile) = (&mut self.app.database().conn(), self.profile());
         keys::create(conn, &Actor::command_line(), clock::now(), profile, new).unwrap().1.reveal().to_owned()
+    }
+
+    /// One of the company's own services, with a token of its own.
+    pub fn service(&self) -> Client {
+        Client::bearer(&self.app.origin(), &self.app.make().service_token())
     }
 
     /// Changes the key of this text behind everybody's back.
@@ -148,6 +154,8 @@ impl Stage {
         for (pattern, mask) in MASKS {
             text = Regex::new(pattern).unwrap().replace_all(&text, mask).into_owned();
         }
+        let key = Regex::new(&format!("{}_([a-z]+_)?[0-9A-Za-z]{{36}}\\b", self.app.site.profile.keys.prefix)).unwrap();
+        text = key.replace_all(&text, "<key>").into_owned();
         let prefix = Regex::new(&format!("{}_([a-z]+_)?[0-9A-Za-z]{{4}}\\b", self.app.site.profile.keys.prefix)).unwrap();
         text = prefix.replace_all(&text, "<prefix>").into_owned();
         let file = root().join(format!("tests/it/profiles/golden/{name}.http"));

@@ -1,1 +1,0 @@
-//! What the dashboard of each profile calls things.
