@@ -8,7 +8,7 @@
 //! | layer | modules | may use |
 //! |---|---|---|
 //! | kernel | `clock` `ids` `secret` `error` `outcome` `raw_json` `wake` `metrics` `config` `courier` `slowdown` | each other |
-//! | shared | `schema` `actor` `profile` `db` `batch` `site` | kernel |
+//! | shared | `schema` `actor` `profile` `openapi` (the Partner API described) `db` `batch` `site` | kernel |
 //! | capabilities | `audit` `credits` `orgs` `accounts` `keys` `jobs` `usage` `admission` `webhooks` `programs` | shared, kernel, and the edges below |
 //! | database at home | `postgres` | nothing of ours |
 //! | beside the edges | `json_call` (what the edges for the company's own programs share) | `programs`, kernel |
@@ -45,6 +45,7 @@ pub mod json_call;
 pub mod keys;
 pub mod metrics;
 pub mod news;
+pub mod openapi;
 pub mod orgs;
 pub mod outcome;
 pub mod partner_api;

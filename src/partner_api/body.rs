@@ -7,11 +7,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::error::{ClientError, FieldError};
-
-/// Most bytes of a job's input.
-pub(super) const INPUT: usize = 64 * 1024;
-/// Most bytes of a body: an input of the greatest size, and room for what stands around it.
-const BODY: usize = INPUT + 16 * 1024;
+use crate::openapi::bounds::BODY;
 
 /// The body's text, as it came.
 pub(super) async fn read(request: &HttpRequest, payload: web::Payload) -> Result<String, ClientError> {

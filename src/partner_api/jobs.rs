@@ -4,16 +4,15 @@ use actix_web::{HttpRequest, web};
 use sha2::{Digest as _, Sha256};
 
 use super::answer::Reply;
-use super::body::{self, INPUT, field, invalid};
+use super::body::{self, field, invalid};
 use super::{Call, Creation};
 use crate::error::{ClientError, Error, Result};
 use crate::ids::JobId;
 use crate::jobs::{self, Job, NewJob};
+use crate::openapi::bounds::{INPUT, REFERENCE};
 use crate::profile::JobKind;
 use crate::raw_json::RawJson;
 
-/// Longest `Idempotency-Key` and `external_reference`, in characters.
-const NAME: usize = 255;
 const MEMBERS: &[&str] = &["input", "external_reference", "notify_via_webhook"];
 
 /// What a partner asks for.
@@ -47,7 +46,7 @@ fn parse(text: &str) -> Result<Order, ClientError> {
     let members = body::object(text)?;
     let mut wrong = Vec::new();
     body::unknown(&members, MEMBERS, &mut wrong);
-    let external_reference = body::text(&members, "external_reference", NAME, &mut wrong);
+    let external_reference = body::text(&members, "external_reference", REFERENCE, &mut wrong);
     let notify_via_webhook = body::flag(&members, "notify_via_webhook", &mut wrong);
     let input = members.get("input").map(|raw| raw.get());
     if input.is_some_and(|input| input.len() > INPUT) {
@@ -67,8 +66,8 @@ fn idempotency_key(request: &HttpRequest) -> Result<Option<String>, ClientError>
     let mut values = request.headers().get_all("idempotency-key");
     let Some(value) = values.next() else { return Ok(None) };
     match value.to_str() {
-        Ok(text) if (1..=NAME).contains(&text.len()) && values.next().is_none() => Ok(Some(text.to_owned())),
-        _ => Err(invalid(vec![field("Idempotency-Key", format!("Send one key of 1 to {NAME} visible ASCII characters."))])),
+        Ok(text) if (1..=REFERENCE).contains(&text.len()) && values.next().is_none() => Ok(Some(text.to_owned())),
+        _ => Err(invalid(vec![field("Idempotency-Key", format!("Send one key of 1 to {REFERENCE} visible ASCII characters."))])),
     }
 }
 

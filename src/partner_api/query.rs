@@ -8,12 +8,8 @@ use time::{Date, OffsetDateTime, UtcOffset};
 use super::Call;
 use super::body::field;
 use crate::error::{Error, FieldError, Result};
+use crate::openapi::bounds::{PAGE, PAGE_MOST};
 use crate::profile::Route;
-
-/// Rows of a page unless asked otherwise.
-const PAGE: usize = 50;
-/// Most rows of a page.
-const MOST: usize = 100;
 
 /// The parameters of one request, by the names that Latchkey has for them: the route may call them otherwise. Each is taken at most
 /// once; what is wrong is told all at once by [`Parameters::check`].
@@ -50,8 +46,8 @@ impl<'a> Parameters<'a> {
     }
 
     pub fn limit(&mut self) -> usize {
-        let hint = format!("Send a number from 1 to {MOST}.");
-        self.take("limit", &hint, |text| text.parse().ok().filter(|limit| (1..=MOST).contains(limit))).unwrap_or(PAGE)
+        let hint = format!("Send a number from 1 to {PAGE_MOST}.");
+        self.take("limit", &hint, |text| text.parse().ok().filter(|limit| (1..=PAGE_MOST).contains(limit))).unwrap_or(PAGE)
     }
 
     pub fn check(self) -> Result<()> {

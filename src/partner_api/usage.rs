@@ -10,6 +10,7 @@ use crate::clock::rfc3339;
 use crate::db;
 use crate::error::Result;
 use crate::ids::{KeyId, RequestId};
+use crate::openapi::bounds::PATH;
 use crate::profile::Route;
 use crate::usage::{self, Address, Cursor, Filter, Status};
 
@@ -52,8 +53,8 @@ pub(super) async fn read(call: &Call<'_>) -> Result<Reply> {
         environment: parameters
             .take("environment", "Send the name of an environment.", |text| call.profile().has_environment(text).then(|| text.to_owned())),
         address: parameters
-            .take("path", "Send a path of 200 characters at most.", |text| {
-                (text.chars().count() <= 200).then(|| Address::parse(call.profile(), text))
+            .take("path", &format!("Send a path of {PATH} characters at most."), |text| {
+                (text.chars().count() <= PATH).then(|| Address::parse(call.profile(), text))
             })
             .flatten(),
         status: parameters.take("status", "Send a status as 429, or a class as 4xx.", Status::parse),

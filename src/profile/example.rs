@@ -56,7 +56,7 @@ impl Example {
 }
 
 /// Between single quotes a POSIX shell leaves everything alone but the quote itself.
-fn shell_word(text: &str) -> String {
+pub fn shell_word(text: &str) -> String {
     format!("'{}'", text.replace('\'', "'\\''"))
 }
 

@@ -20,7 +20,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-pub use example::Example;
+pub use example::{Example, shell_word};
 pub use keys::{Column, Environment, Keys};
 pub use permissions::{Grant, Permissions};
 pub use refusals::{ErrorShape, Refusal, Refusals};

@@ -58,6 +58,12 @@ pub fn url(name: &str) -> String {
     }
 }
 
+/// Whether the browser holds what has this tag.
+pub fn is_known(request: &HttpRequest, tag: &str) -> bool {
+    let known = |tags: &str| tags.split(',').any(|given| given.trim().trim_start_matches("W/") == tag || given.trim() == "*");
+    request.headers().get(IF_NONE_MATCH).and_then(|tags| tags.to_str().ok()).is_some_and(known)
+}
+
 /// `GET /assets/{path}`.
 pub async fn show(request: HttpRequest) -> Answer {
     let name = request.match_info().query("path");
@@ -65,8 +71,7 @@ pub async fn show(request: HttpRequest) -> Answer {
     let tag = format!("\"{}\"", asset.hash);
     let hashed = request.query_string().strip_prefix("v=") == Some(&asset.hash);
     let caching = if hashed { "public, max-age=31536000, immutable" } else { "public, max-age=60" };
-    let known = |tags: &str| tags.split(',').any(|given| given.trim().trim_start_matches("W/") == tag || given.trim() == "*");
-    let same = request.headers().get(IF_NONE_MATCH).and_then(|tags| tags.to_str().ok()).is_some_and(known);
+    let same = is_known(&request, &tag);
     let mut answer = if same { HttpResponse::NotModified() } else { HttpResponse::Ok() };
     // Weak, since it names both forms.
     answer.insert_header((CACHE_CONTROL, caching)).insert_header((ETAG, format!("W/{tag}"))).insert_header((VARY, "accept-encoding"));

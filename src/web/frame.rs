@@ -104,6 +104,8 @@ pub struct Frame {
     pub base_url: String,
     /// Host of the public URL.
     pub host: String,
+    /// Whether the API reference is what is shown.
+    pub is_reference: bool,
     /// What just happened.
     pub flash: Option<Flash>,
     /// Since when Latchkey itself has the webhook off, for those who can change that.
@@ -126,6 +128,7 @@ impl Frame {
             heading: site.profile.title().to_owned(),
             base_url: format!("{}{}", site.public_url, site.profile.api.base_path.trim_end_matches('/')),
             host: host.to_owned(),
+            is_reference: false,
             flash: None,
             webhook_stopped: None,
             low: None,

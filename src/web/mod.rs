@@ -8,6 +8,7 @@ mod assets;
 mod charts;
 mod credits;
 mod csv;
+mod docs;
 mod edge;
 mod errors;
 // What the filters' macro makes has no documentation.

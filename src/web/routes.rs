@@ -8,7 +8,7 @@ use actix_web::http::header::{ACCEPT, AUTHORIZATION};
 use actix_web::middleware::{Compress, from_fn};
 use actix_web::{Route, web};
 
-use super::{Answer, Member, WebError, assets, credits, edge, home, invitations, keys, session, sign_in, usage, webhooks};
+use super::{Answer, Member, WebError, assets, credits, docs, edge, home, invitations, keys, session, sign_in, usage, webhooks};
 use crate::error::Error;
 use crate::site::Site;
 
@@ -54,6 +54,8 @@ const fn poll(path: &'static str, needs: Needs, serve: fn() -> Route) -> Declare
 /// The table. A screen adds its lines here.
 pub const ROUTES: &[Declared] = &[
     get("/", Needs::Anyone, || web::to(home::index)),
+    get("/docs/api", Needs::Anyone, || web::to(docs::page)),
+    get("/openapi.json", Needs::Anyone, || web::to(docs::document)),
     get("/sign-in", Needs::Anyone, || web::to(sign_in::show)),
     post("/sign-in", Needs::Anyone, || web::to(sign_in::create)),
     post("/sign-out", Needs::Anyone, || web::to(sign_in::sign_out)),
@@ -103,6 +105,7 @@ pub fn configure(config: &mut web::ServiceConfig, site: &Site) {
     for route in ROUTES {
         paths.entry(route.path).or_default().push(route);
     }
+    config.app_data(web::Data::new(docs::Published::default()));
     for (path, routes) in paths {
         let mut resource = web::resource(path);
         let (by_itself, mut allowed) = (routes.iter().all(|route| route.by_itself), Vec::new());

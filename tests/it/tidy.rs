@@ -17,6 +17,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("error", &[]),
     ("ids", &["clock"]),
     ("metrics", &[]),
+    ("openapi", &["error", "ids", "outcome", "profile"]),
     ("outcome", &[]),
     ("postgres", &[]),
     ("profile", &["actor", "error", "ids"]),
@@ -43,8 +44,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     // Beside the edges: what those for programs share.
     ("json_call", &["error", "programs", "secret"]),
     // Edges: the kernel and capabilities, never each other.
-    ("web", &[EDGE, "accounts", "admission", "courier", "credits", "jobs", "keys", "orgs", "usage", "webhooks"]),
-    ("partner_api", &[EDGE, "admission", "batch", "courier", "credits", "jobs", "keys", "slowdown", "usage", "webhooks"]),
+    ("web", &[EDGE, "accounts", "admission", "courier", "credits", "jobs", "keys", "openapi", "orgs", "usage", "webhooks"]),
+    ("partner_api", &[EDGE, "admission", "batch", "courier", "credits", "jobs", "keys", "openapi", "slowdown", "usage", "webhooks"]),
     ("verify_api", &[EDGE, "admission", "batch", "json_call", "keys", "programs", "slowdown", "usage"]),
     ("worker_api", &[EDGE, "jobs", "json_call", "programs"]),
     ("sandbox", &[EDGE, "jobs"]),

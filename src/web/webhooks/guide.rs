@@ -85,15 +85,20 @@ impl Guide {
         format!("{article} {}", self.noun)
     }
 
-    /// Language, how its library is installed, and a receiver in it.
-    pub(super) fn snippets(&self) -> [(&'static str, &'static str, &'static str); 3] {
-        [
-            ("Node", "npm install standardwebhooks", NODE),
-            ("Python", "pip install standardwebhooks", PYTHON),
-            ("Rust", "cargo add standardwebhooks", RUST),
-        ]
+    /// See [`SNIPPETS`].
+    pub(super) fn snippets(&self) -> [Snippet; 3] {
+        SNIPPETS
     }
 }
+
+type Snippet = (&'static str, &'static str, &'static str);
+
+/// Language, how its library is installed, and a receiver in it.
+pub(in crate::web) const SNIPPETS: [Snippet; 3] = [
+    ("Node", "npm install standardwebhooks", NODE),
+    ("Python", "pip install standardwebhooks", PYTHON),
+    ("Rust", "cargo add standardwebhooks", RUST),
+];
 
 const NODE: &str = r#"import { Webhook } from "standardwebhooks";
 import express from "express";

@@ -27,8 +27,10 @@ use crate::profile::Profile;
 use crate::secret::SigningSecret;
 use crate::webhooks::list::{self, Cursor};
 use guide::Guide;
+pub(super) use guide::SNIPPETS;
 use test::Tested;
 use views::{Endpoint, Item, Shown};
+pub(super) use words::{listed, span};
 
 /// Deliveries on a page.
 const PAGE: usize = 25;

@@ -3,7 +3,7 @@
 use time::Duration;
 
 /// The two largest units of a duration: `2 min 31 s`.
-pub(super) fn span(duration: Duration) -> String {
+pub(in crate::web) fn span(duration: Duration) -> String {
     let seconds = duration.whole_seconds().max(0);
     let parts = match seconds {
         ..60 => return format!("{} s", seconds.max(1)),
@@ -15,7 +15,7 @@ pub(super) fn span(duration: Duration) -> String {
 }
 
 /// `5 s, 5 min and 2 h`; nothing of nothing.
-pub(super) fn listed(parts: impl Iterator<Item = String>) -> String {
+pub(in crate::web) fn listed(parts: impl Iterator<Item = String>) -> String {
     let parts: Vec<String> = parts.collect();
     match parts.as_slice() {
         [most @ .., last] if !most.is_empty() => format!("{} and {last}", most.join(", ")),
