@@ -79,7 +79,8 @@ impl Reference {
             }
         }
         errors.sort_by_key(|case| case.status);
-        refusals.iter_mut().for_each(|case| case.headers.clear());
+        // Where there are no permissions, none can be lacking.
+        refusals.retain(|case| case.name != "permission" || !profile.permissions.list.is_empty());
         let headers = profile.api.key_headers.iter().cloned().map(Scheme::Header);
         let parameters = profile.api.key_parameters.iter().cloned().map(Scheme::Parameter);
         Self {

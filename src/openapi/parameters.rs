@@ -84,12 +84,26 @@ pub(super) fn parameters(profile: &Profile, route: &Route) -> Vec<Parameter> {
             let what = "Makes a repetition safe: the same key and body get the first answer again, and cost nothing.".to_owned();
             let mut schema = pattern("^[ -~]+$");
             (schema["minLength"], schema["maxLength"]) = (json!(1), json!(REFERENCE));
-            vec![Parameter { name: "Idempotency-Key".into(), place: Place::Header, required: false, schema, what, example: Some(json!("order-1042")) }]
+            vec![Parameter {
+                name: "Idempotency-Key".into(),
+                place: Place::Header,
+                required: false,
+                schema,
+                what,
+                example: Some(json!("order-1042")),
+            }]
         }
         Action::JobsRead | Action::JobsResults => {
             let prefix = profile.jobs.first().map_or("job", |job| &job.id_prefix);
             let what = "The id that came when it was made.".to_owned();
-            vec![Parameter { name: "id".into(), place: Place::Path, required: true, schema: id(prefix), what, example: Some(json!(example_id(prefix, 1))) }]
+            vec![Parameter {
+                name: "id".into(),
+                place: Place::Path,
+                required: true,
+                schema: id(prefix),
+                what,
+                example: Some(json!(example_id(prefix, 1))),
+            }]
         }
         Action::CreditsEntries => {
             let mut all = vec![query("kind", word(&ENTRY_KINDS), "Only entries of this kind.")];

@@ -87,7 +87,7 @@ pub(super) fn entries(profile: &Profile, route: &Route, named: &mut Named) -> Sh
 }
 
 /// A page of the request history.
-pub(super) fn requests(profile: &Profile, limit: Option<&Limit>, path: &str, named: &mut Named) -> Shape {
+pub(super) fn requests(profile: &Profile, path: &str, named: &mut Named) -> Shape {
     let outcomes: Vec<&str> = Outcome::ALL.iter().map(|outcome| outcome.as_str()).collect();
     let request = object(&[
         ("request_id", id("req"), true),
@@ -104,10 +104,8 @@ pub(super) fn requests(profile: &Profile, limit: Option<&Limit>, path: &str, nam
     let request = named.refer("Request", request);
     let cursor = said(or_null(id("req")), "Of the next page; null on the last.");
     let schema = object(&[("requests", list(request), true), ("next_cursor", cursor, true)]);
-    let outcome = if limit.is_some() { ("429", "rate_limited") } else { ("200", "accepted") };
-    let (status, outcome) = if limit.is_some_and(|_| profile.refusals.rate_limited.status == 429) { outcome } else { ("200", "accepted") };
     let example = format!(
-        r#"{{"requests":[{{"request_id":"{}","at":"{MOMENT}","method":"GET","path":"{path}","status":{status},"outcome":"{outcome}","duration_ms":1.84,"key_id":"{}","environment":"{}","credits":0}}],"next_cursor":null}}"#,
+        r#"{{"requests":[{{"request_id":"{}","at":"{MOMENT}","method":"GET","path":"{path}","status":200,"outcome":"accepted","duration_ms":1.84,"key_id":"{}","environment":"{}","credits":0}}],"next_cursor":null}}"#,
         example_id("req", 2),
         example_id("key", 3),
         profile.default_environment(),

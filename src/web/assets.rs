@@ -10,6 +10,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use rust_embed::RustEmbed;
+use sha2::{Digest as _, Sha256};
 
 use super::{Answer, WebError};
 use crate::error::Error;
@@ -18,8 +19,8 @@ use crate::error::Error;
 #[folder = "static/"]
 struct Files;
 
-/// A file as it is served.
-struct Asset {
+/// Something that is the same for everybody, as it is served.
+pub struct Asset {
     /// First 12 hex digits of its SHA-256.
     hash: String,
     plain: Bytes,
@@ -30,11 +31,36 @@ struct Asset {
 impl Asset {
     fn of(name: &str) -> Option<Self> {
         let file = Files::get(name)?;
-        let hash = file.metadata.sha256_hash().iter().take(6).map(|byte| format!("{byte:02x}")).collect();
-        let plain = if name.ends_with(".css") { without_comments(&file.data).into_bytes() } else { file.data.into_owned() };
+        Some(Self::new(if name.ends_with(".css") { without_comments(&file.data).into_bytes() } else { file.data.into_owned() }))
+    }
+
+    /// Compresses it, once.
+    pub fn new(plain: Vec<u8>) -> Self {
+        let hash = Sha256::digest(&plain).iter().take(6).map(|byte| format!("{byte:02x}")).collect();
         let mut gzip = GzEncoder::new(Vec::new(), Compression::best());
-        let gzipped = gzip.write_all(&plain).and_then(|()| gzip.finish()).ok()?;
-        Some(Self { hash, plain: plain.into(), gzipped: gzipped.into() })
+        // Writing to memory does not fail.
+        let gzipped = gzip.write_all(&plain).and_then(|()| gzip.finish()).unwrap_or_default();
+        Self { hash, plain: plain.into(), gzipped: gzipped.into() }
+    }
+
+    /// The answer to a request for it: nothing, to a browser that has it already.
+    pub fn answer(&self, request: &HttpRequest, kind: &str, caching: &str) -> HttpResponse {
+        let tag = format!("\"{}\"", self.hash);
+        let known = |tags: &str| tags.split(',').any(|given| given.trim().trim_start_matches("W/") == tag || given.trim() == "*");
+        let same = request.headers().get(IF_NONE_MATCH).and_then(|tags| tags.to_str().ok()).is_some_and(known);
+        let mut answer = if same { HttpResponse::NotModified() } else { HttpResponse::Ok() };
+        // Weak, since it names both forms.
+        answer.insert_header((CACHE_CONTROL, caching)).insert_header((ETAG, format!("W/{tag}"))).insert_header((VARY, "accept-encoding"));
+        if same {
+            return answer.finish();
+        }
+        answer.content_type(kind);
+        let gzip =
+            AcceptEncoding::parse(request).is_ok_and(|accepted| accepted.negotiate([Encoding::gzip()].iter()) == Some(Encoding::gzip()));
+        match gzip {
+            true => answer.insert_header((CONTENT_ENCODING, "gzip")).body(self.gzipped.clone()),
+            false => answer.insert_header((CONTENT_ENCODING, "identity")).body(self.plain.clone()),
+        }
     }
 }
 
@@ -58,33 +84,14 @@ pub fn url(name: &str) -> String {
     }
 }
 
-/// Whether the browser holds what has this tag.
-pub fn is_known(request: &HttpRequest, tag: &str) -> bool {
-    let known = |tags: &str| tags.split(',').any(|given| given.trim().trim_start_matches("W/") == tag || given.trim() == "*");
-    request.headers().get(IF_NONE_MATCH).and_then(|tags| tags.to_str().ok()).is_some_and(known)
-}
-
 /// `GET /assets/{path}`.
 pub async fn show(request: HttpRequest) -> Answer {
     let name = request.match_info().query("path");
     let Some(asset) = ASSETS.get(name) else { return Err(WebError(Error::NotFound)) };
-    let tag = format!("\"{}\"", asset.hash);
     let hashed = request.query_string().strip_prefix("v=") == Some(&asset.hash);
     let caching = if hashed { "public, max-age=31536000, immutable" } else { "public, max-age=60" };
-    let same = is_known(&request, &tag);
-    let mut answer = if same { HttpResponse::NotModified() } else { HttpResponse::Ok() };
-    // Weak, since it names both forms.
-    answer.insert_header((CACHE_CONTROL, caching)).insert_header((ETAG, format!("W/{tag}"))).insert_header((VARY, "accept-encoding"));
-    if same {
-        return Ok(answer.finish());
-    }
     let kind = mime_guess::from_path(name).first_or_octet_stream();
-    let text = kind.type_() == "text" || kind.essence_str() == "application/javascript";
-    answer.content_type(if text { format!("{}; charset=utf-8", kind.essence_str()) } else { kind.to_string() });
-    let gzip =
-        AcceptEncoding::parse(&request).is_ok_and(|accepted| accepted.negotiate([Encoding::gzip()].iter()) == Some(Encoding::gzip()));
-    Ok(match gzip {
-        true => answer.insert_header((CONTENT_ENCODING, "gzip")).body(asset.gzipped.clone()),
-        false => answer.insert_header((CONTENT_ENCODING, "identity")).body(asset.plain.clone()),
-    })
+    let is_text = kind.type_() == "text" || kind.essence_str() == "application/javascript";
+    let kind = if is_text { format!("{}; charset=utf-8", kind.essence_str()) } else { kind.to_string() };
+    Ok(asset.answer(&request, &kind, caching))
 }

@@ -36,26 +36,32 @@ pub struct Declared {
     pub needs: Needs,
     /// Pages ask for it by themselves, from time to time: it keeps no session from being idle.
     pub by_itself: bool,
+    /// The same for everybody: no session is looked at, and anybody's cache may keep it.
+    pub is_common: bool,
     serve: fn() -> Route,
 }
 
 const fn get(path: &'static str, needs: Needs, serve: fn() -> Route) -> Declared {
-    Declared { method: Method::GET, path, needs, by_itself: false, serve }
+    Declared { method: Method::GET, path, needs, by_itself: false, is_common: false, serve }
 }
 
 const fn post(path: &'static str, needs: Needs, serve: fn() -> Route) -> Declared {
-    Declared { method: Method::POST, path, needs, by_itself: false, serve }
+    Declared { method: Method::POST, path, needs, by_itself: false, is_common: false, serve }
 }
 
 const fn poll(path: &'static str, needs: Needs, serve: fn() -> Route) -> Declared {
-    Declared { method: Method::GET, path, needs, by_itself: true, serve }
+    Declared { method: Method::GET, path, needs, by_itself: true, is_common: false, serve }
+}
+
+const fn common(path: &'static str, serve: fn() -> Route) -> Declared {
+    Declared { method: Method::GET, path, needs: Needs::Anyone, by_itself: false, is_common: true, serve }
 }
 
 /// The table. A screen adds its lines here.
 pub const ROUTES: &[Declared] = &[
     get("/", Needs::Anyone, || web::to(home::index)),
-    get("/docs/api", Needs::Anyone, || web::to(docs::page)),
-    get("/openapi.json", Needs::Anyone, || web::to(docs::document)),
+    common("/docs/api", || web::to(docs::page)),
+    common("/openapi.json", || web::to(docs::document)),
     get("/sign-in", Needs::Anyone, || web::to(sign_in::show)),
     post("/sign-in", Needs::Anyone, || web::to(sign_in::create)),
     post("/sign-out", Needs::Anyone, || web::to(sign_in::sign_out)),
@@ -109,7 +115,7 @@ pub fn configure(config: &mut web::ServiceConfig, site: &Site) {
     for (path, routes) in paths {
         let mut resource = web::resource(path);
         let (by_itself, mut allowed) = (routes.iter().all(|route| route.by_itself), Vec::new());
-        for route in routes {
+        for route in &routes {
             allowed.push(route.method.clone());
             resource = resource.route(if route.method == Method::GET {
                 allowed.push(Method::HEAD);
@@ -122,7 +128,11 @@ pub fn configure(config: &mut web::ServiceConfig, site: &Site) {
             let response = edge::wrong_method(&allowed);
             async move { response }
         }));
-        config.service(resource.wrap(session::middleware(site, by_itself)).wrap(from_fn(edge::edge)).wrap(Compress::default()));
+        if routes.iter().all(|route| route.is_common) {
+            config.service(resource.wrap(from_fn(edge::edge)));
+        } else {
+            config.service(resource.wrap(session::middleware(site, by_itself)).wrap(from_fn(edge::edge)).wrap(Compress::default()));
+        }
     }
     let files = web::resource("/assets/{path:.*}").guard(guard::Any(guard::Get()).or(guard::Head())).to(assets::show);
     config.service(files.wrap(from_fn(edge::edge)).wrap(Compress::default()));

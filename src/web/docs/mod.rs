@@ -4,15 +4,14 @@ mod words;
 
 use std::sync::OnceLock;
 
-use actix_web::http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL, ETAG};
-use actix_web::web::{Bytes, Data};
+use actix_web::http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue};
+use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
 use askama::Template;
-use sha2::{Digest as _, Sha256};
 
-use super::guard::Visitor;
+use super::assets::Asset;
 use super::webhooks::{SNIPPETS, listed, span};
-use super::{Answer, Frame, assets, filters, page as whole_page};
+use super::{Answer, Frame, filters};
 use crate::openapi::{self, Operation, Reference};
 use crate::profile::{Action, Grant, Limit, Profile};
 use crate::site::Site;
@@ -20,24 +19,35 @@ use crate::site::Site;
 /// What is said, made when it is first asked for.
 #[derive(Default)]
 pub struct Published {
-    document: OnceLock<(Bytes, String)>,
-    reference: OnceLock<Reference>,
+    document: OnceLock<Asset>,
+    page: OnceLock<Asset>,
 }
 
 /// `GET /openapi.json`. Pages of other sites may read it: it is public, and tools that show it are such pages.
 pub async fn document(request: HttpRequest, site: Data<Site>, published: Data<Published>) -> HttpResponse {
-    let (text, hash) = published.document.get_or_init(|| {
-        let text = openapi::document(&site.profile, &site.public_url).to_string();
-        let hash = Sha256::digest(&text).iter().take(6).map(|byte| format!("{byte:02x}")).collect();
-        (text.into(), hash)
-    });
-    let tag = format!("\"{hash}\"");
-    let same = assets::is_known(&request, &tag);
-    let mut answer = if same { HttpResponse::NotModified() } else { HttpResponse::Ok() };
-    // Weak, since it names the compressed form too.
-    answer.insert_header((ETAG, format!("W/{tag}"))).insert_header((CACHE_CONTROL, "public, max-age=300"));
-    answer.insert_header((ACCESS_CONTROL_ALLOW_ORIGIN, "*"));
-    if same { answer.finish() } else { answer.content_type("application/json").body(text.clone()) }
+    let written = || Asset::new(openapi::document(&site.profile, &site.public_url).to_string().into_bytes());
+    let mut response = published.document.get_or_init(written).answer(&request, "application/json", "public, max-age=300");
+    response.headers_mut().insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+    response
+}
+
+/// `GET /docs/api`: one page for everybody, signed in or not.
+pub async fn page(request: HttpRequest, site: Data<Site>, published: Data<Published>) -> Answer {
+    let page = match published.page.get() {
+        Some(page) => page,
+        None => {
+            let page = Asset::new(render(&site)?.into_bytes());
+            published.page.get_or_init(|| page)
+        }
+    };
+    Ok(page.answer(&request, "text/html; charset=utf-8", "no-cache"))
+}
+
+fn render(site: &Site) -> askama::Result<String> {
+    let reference = Reference::of(&site.profile, &site.public_url);
+    let pauses = site.webhooks.retries.iter().map(|pause| span(time::Duration::try_from(*pause).unwrap_or(time::Duration::MAX)));
+    let frame = Frame { is_reference: true, ..Frame::of_site(site) };
+    Page { frame, profile: &site.profile, reference: &reference, pauses: listed(pauses) }.render()
 }
 
 #[derive(Template)]
@@ -48,15 +58,6 @@ struct Page<'a> {
     reference: &'a Reference,
     /// Pauses between the tries of a delivery.
     pauses: String,
-}
-
-/// `GET /docs/api`.
-pub async fn page(visitor: Visitor, published: Data<Published>) -> Answer {
-    let Visitor { site, frame, .. } = visitor;
-    let reference = published.reference.get_or_init(|| Reference::of(&site.profile, &site.public_url));
-    let pauses = site.webhooks.retries.iter().map(|pause| span(time::Duration::try_from(*pause).unwrap_or(time::Duration::MAX)));
-    let frame = Frame { is_reference: true, ..frame };
-    whole_page(&Page { frame, profile: &site.profile, reference, pauses: listed(pauses) })
 }
 
 impl<'a> Page<'a> {
@@ -76,7 +77,11 @@ impl<'a> Page<'a> {
     fn first_call(&self) -> Option<&'a Operation> {
         let reads = |operation: &&&Operation| operation.id == "read-key";
         let operations = &self.reference.operations;
-        operations.iter().find(|operation| reads(&operation)).or_else(|| operations.iter().find(|one| one.method == "GET")).or(operations.first())
+        operations
+            .iter()
+            .find(|operation| reads(&operation))
+            .or_else(|| operations.iter().find(|one| one.method == "GET"))
+            .or(operations.first())
     }
 
     /// A key as they look: `lk_live_…`.
