@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::answers::{self, Answer, Header};
-use super::{Event, Operation, Parameter, Reference, Scheme};
+use super::{Event, Operation, Parameter, Place, Reference, Scheme};
 use crate::profile::{Profile, Scope};
 
 /// The OpenAPI 3.1 document of what this profile serves at this URL.
@@ -135,6 +135,10 @@ fn parameter(parameter: &Parameter) -> Value {
         "description": parameter.what,
         "schema": parameter.schema,
     });
+    if parameter.place == Place::Query {
+        // Empty counts as absent.
+        told["allowEmptyValue"] = json!(true);
+    }
     if let Some(example) = &parameter.example {
         told["example"] = example.clone();
     }

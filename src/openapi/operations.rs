@@ -233,7 +233,7 @@ impl<'a> About<'a> {
             (Action::CreditsRead, _) => (None, vec![ok("The balance.", shapes::balance(named))]),
             (Action::CreditsEntries, _) => (None, vec![ok("A page of the ledger.", shapes::entries(profile, route, named)), number()]),
             (Action::UsageRead, _) => {
-                let page = shapes::requests(profile, &profile.full_path(route), named);
+                let page = shapes::requests(profile, route, named);
                 (None, vec![ok("A page of the history.", page), number()])
             }
             (Action::KeyRead, _) => (None, vec![ok("What it is.", shapes::key(profile, limit, named))]),

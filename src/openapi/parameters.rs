@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::bounds::{PAGE, PAGE_MOST, PATH, REFERENCE};
-use super::schema::{between, example_id, id, moment, pattern, text_of, word};
+use super::schema::{between, example_id, id, moment_or_day, pattern, text_of, word};
 use crate::profile::{Action, Profile, Route};
 
 /// Something that a request carries.
@@ -74,8 +74,8 @@ pub(super) fn parameters(profile: &Profile, route: &Route) -> Vec<Parameter> {
     let limit = || query("limit", limit.clone(), "How many at most.");
     let period = || {
         [
-            query("from", moment(), "Only what happened at this moment or later."),
-            query("to", moment(), "Only what happened before this moment."),
+            query("from", moment_or_day(), "Only what happened at this moment or later."),
+            query("to", moment_or_day(), "Only what happened before this moment."),
         ]
     };
     let onward = |form| query("cursor", form, &format!("{} of the page before, for the next one.", route.name("next_cursor")));

@@ -101,6 +101,11 @@ pub(super) fn moment() -> Value {
     json!({ "type": "string", "format": "date-time" })
 }
 
+/// The same, or the day that begins with it.
+pub(super) fn moment_or_day() -> Value {
+    json!({ "anyOf": [moment(), { "type": "string", "format": "date" }] })
+}
+
 /// Text that looks so.
 pub(super) fn pattern(pattern: &str) -> Value {
     json!({ "type": "string", "pattern": pattern })

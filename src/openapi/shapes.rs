@@ -87,7 +87,7 @@ pub(super) fn entries(profile: &Profile, route: &Route, named: &mut Named) -> Sh
 }
 
 /// A page of the request history.
-pub(super) fn requests(profile: &Profile, path: &str, named: &mut Named) -> Shape {
+pub(super) fn requests(profile: &Profile, route: &Route, named: &mut Named) -> Shape {
     let outcomes: Vec<&str> = Outcome::ALL.iter().map(|outcome| outcome.as_str()).collect();
     let request = object(&[
         ("request_id", id("req"), true),
@@ -102,10 +102,11 @@ pub(super) fn requests(profile: &Profile, path: &str, named: &mut Named) -> Shap
         ("credits", said(at_least(0), "What it cost."), true),
     ]);
     let request = named.refer("Request", request);
+    let (requests, next, path) = (route.name("requests"), route.name("next_cursor"), profile.full_path(route));
     let cursor = said(or_null(id("req")), "Of the next page; null on the last.");
-    let schema = object(&[("requests", list(request), true), ("next_cursor", cursor, true)]);
+    let schema = object(&[(requests, list(request), true), (next, cursor, true)]);
     let example = format!(
-        r#"{{"requests":[{{"request_id":"{}","at":"{MOMENT}","method":"GET","path":"{path}","status":200,"outcome":"accepted","duration_ms":1.84,"key_id":"{}","environment":"{}","credits":0}}],"next_cursor":null}}"#,
+        r#"{{"{requests}":[{{"request_id":"{}","at":"{MOMENT}","method":"GET","path":"{path}","status":200,"outcome":"accepted","duration_ms":1.84,"key_id":"{}","environment":"{}","credits":0}}],"{next}":null}}"#,
         example_id("req", 2),
         example_id("key", 3),
         profile.default_environment(),

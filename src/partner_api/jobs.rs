@@ -66,7 +66,8 @@ fn idempotency_key(request: &HttpRequest) -> Result<Option<String>, ClientError>
     let mut values = request.headers().get_all("idempotency-key");
     let Some(value) = values.next() else { return Ok(None) };
     match value.to_str() {
-        Ok(text) if (1..=REFERENCE).contains(&text.len()) && values.next().is_none() => Ok(Some(text.to_owned())),
+        // No tabs: they are text to HTTP, and visible to nobody.
+        Ok(text) if (1..=REFERENCE).contains(&text.len()) && !text.contains('\t') && values.next().is_none() => Ok(Some(text.to_owned())),
         _ => Err(invalid(vec![field("Idempotency-Key", format!("Send one key of 1 to {REFERENCE} visible ASCII characters."))])),
     }
 }

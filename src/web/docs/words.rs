@@ -26,6 +26,7 @@ pub(super) fn kind(schema: &Value) -> String {
     let (pattern, format) = (text(&schema["pattern"]), text(&schema["format"]));
     match (kind.as_str(), format.as_str()) {
         ("string", "date-time") => "moment, RFC 3339".into(),
+        ("string", "date") => "day".into(),
         ("string", "uri") => format!("URL{most}"),
         ("string", _) => match pattern.strip_prefix('^').and_then(|rest| rest.split_once("_[")) {
             Some((prefix, _)) => format!("id, {prefix}_…"),

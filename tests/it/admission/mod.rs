@@ -2,4 +2,4 @@
 
 mod audit;
 mod ledger;
-mod order;
+pub mod order;

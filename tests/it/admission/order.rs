@@ -82,7 +82,8 @@ fn order(client: &Client) -> crate::support::Request {
     client.post("/analyses").json(&json!({"input": {}}))
 }
 
-fn make_wrong(conn: &mut PgConnection, org: OrgId, key: &Key, what: &str) {
+/// Makes this wrong with a key, in the words of the profile.
+pub fn make_wrong(conn: &mut PgConnection, org: OrgId, key: &Key, what: &str) {
     let statement = match what {
         "suspended" => "UPDATE organizations SET suspended_at = now(), suspended_reason = 'x' WHERE id = $1 AND $2 IS NOT NULL",
         "revoked" => "UPDATE api_keys SET revoked_at = now(), revoked_by = 'x' WHERE organization_id = $1 AND id = $2",
