@@ -14,6 +14,7 @@ mod one_key;
 mod people;
 mod person;
 mod profiles;
+mod reference;
 mod screens;
 #[path = "../it/support/mod.rs"]
 mod support;

@@ -203,6 +203,9 @@ fn pages_are_light() {
     let person = world.person_with(Setup { measured: true, ..Setup::default() });
     person.look_through(Window::Wide);
     weigh(&person, "/sign-in");
+    person.driver.devtools("Network.clearBrowserCache", json!({}));
+    weigh(&person, "/docs/api");
+    person.driver.devtools("Network.clearBrowserCache", json!({}));
     person.sign_in(scene.an_admin());
     for tab in ["api-keys", "webhooks", "usage", "credits"] {
         person.driver.devtools("Network.clearBrowserCache", json!({}));
