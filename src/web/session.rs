@@ -31,7 +31,7 @@ pub fn cookie_name(site: &Site) -> &'static str {
     if site.is_https() { "__Host-latchkey" } else { "latchkey" }
 }
 
-/// The middleware that every page but the assets passes. `by_itself`: what is asked so shows nobody's presence.
+/// The middleware that every page passes but what is the same for everybody. `by_itself`: what is asked so shows nobody's presence.
 pub fn middleware(site: &Site, by_itself: bool) -> SessionMiddleware<Store> {
     let life = Duration::seconds(sessions::ABSOLUTE.whole_seconds());
     SessionMiddleware::builder(Store { db: site.db.clone(), by_itself }, Key::from(&site.keyring.newest().derive("session cookie")))

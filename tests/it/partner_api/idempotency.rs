@@ -31,7 +31,7 @@ async fn a_repetition_is_told_the_same() {
     assert_in_history(conn, [&first, &again, &other, &another]);
     assert_eq!(balance(conn, scene.here().id), (3, 0, 2));
     assert_eq!(number(conn, "SELECT sum(credits) FROM requests"), 2);
-    for bad in ["", &"x".repeat(256), "caf\u{e9}"] {
+    for bad in ["", &"x".repeat(256), "caf\u{e9}", "a\tb"] {
         let answer = order(&partner).header("idempotency-key", bad).send().await;
         assert_eq!((answer.status, &answer.json()["fields"][0]["field"]), (422, &json!("Idempotency-Key")), "{bad:?}");
     }
