@@ -13,6 +13,9 @@ use super::{PERMISSIONS, row};
 use crate::partner_api::{INVALID_KEY, NO_CREDITS, World, balance};
 use crate::support::{Answer, Client, free_port, root};
 
+/// Inside a `server`: who may passes.
+const SHORT: &str = include_str!("nginx-short.conf");
+/// The same with the profile's own answers.
 const LINES: &str = include_str!("nginx.conf");
 
 /// An nginx of the test's own: its files, its port, whoever runs it. Ended when dropped.
@@ -23,19 +26,22 @@ struct Nginx {
 }
 
 impl Nginx {
-    async fn start(latchkey: &str, api: &str, token: &str) -> Self {
+    async fn start(lines: &str, latchkey: &str, api: &str, token: &str) -> Self {
         let port = free_port();
         let dir = std::env::temp_dir().join(format!("latchkey-nginx-{}", latchkey::secret::random_base62(12).unwrap()));
         std::fs::create_dir(&dir).unwrap();
-        let mut lines = LINES.to_owned();
+        let mut lines = lines.to_owned();
+        if !lines.contains("listen 80;") {
+            lines = format!("server {{ listen 80;\n{lines}}}");
+        }
         for (shown, here) in [
-            ("server 127.0.0.1:8080;", format!("server {};", latchkey.trim_start_matches("http://"))),
-            ("server 127.0.0.1:9000;", format!("server {api};")),
-            ("listen 80;", format!("listen 127.0.0.1:{port};")),
-            ("lks_…", token.to_owned()),
+            ("127.0.0.1:8080", latchkey.trim_start_matches("http://")),
+            ("127.0.0.1:9000", api),
+            ("listen 80;", &format!("listen 127.0.0.1:{port};")),
+            ("lks_…", token),
         ] {
             assert!(lines.contains(shown), "{shown}");
-            lines = lines.replace(shown, &here);
+            lines = lines.replace(shown, here);
         }
         let temporary =
             ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"].map(|name| format!("{name}_temp_path temporary/{name};\n")).concat();
@@ -110,7 +116,7 @@ async fn a_real_nginx_lets_keys_through_and_answers_refusals_as_the_profile_says
     let mut scene = world.make().org().credits(1).key().key();
     let (org, token, [key, other]) = (scene.here().id, scene.service_token(), [0, 1].map(|n| scene.keys()[n].clone()));
     let (address, handle) = serve();
-    let nginx = Nginx::start(&server.origin(), &address, &token).await;
+    let nginx = Nginx::start(LINES, &server.origin(), &address, &token).await;
     let (client, anon) = (Client::bearer(&nginx.origin(), &key.text), Client::new(&nginx.origin()));
     let mut conn = world.database.conn();
 
@@ -162,8 +168,31 @@ async fn a_real_nginx_lets_keys_through_and_answers_refusals_as_the_profile_says
     handle.stop(false).await;
 }
 
+#[actix_web::test]
+async fn ten_lines_let_through_who_may() {
+    let world = World::new(&[("requests = 60", "requests = 4")]);
+    let server = world.server().await;
+    let mut scene = world.make().org().key();
+    let (token, (address, handle)) = (scene.service_token(), serve());
+    let nginx = Nginx::start(SHORT, &server.origin(), &address, &token).await;
+    let client = Client::bearer(&nginx.origin(), &scene.a_key().text);
+    let passed = client.post("/reports?page=2").body("kept").send().await;
+    assert_eq!((passed.status, &passed.json()["uri"], &passed.json()["body"]), (200, &json!("/reports?page=2"), &json!("kept")));
+    assert_eq!(Client::new(&nginx.origin()).get("/").send().await.status, 401, "without a key");
+    assert_eq!(Client::bearer(&nginx.origin(), "lk_live_x").get("/").send().await.status, 403);
+    for _ in 0..4 {
+        client.get("/").send().await;
+    }
+    assert_eq!(client.get("/").send().await.status, 500, "over the limit: nginx knows no other way to say no");
+    sql_query("UPDATE api_keys SET revoked_at = now(), revoked_by = 'x'").execute(&mut world.database.conn()).unwrap();
+    assert_eq!(client.get("/").send().await.status, 403, "revoked");
+    drop(nginx);
+    handle.stop(false).await;
+}
+
 #[test]
 fn readme_shows_these_lines() {
     let readme = std::fs::read_to_string(root().join("README.md")).unwrap();
+    assert!(readme.contains(&format!("```nginx\n{SHORT}```\n")), "README shows other ten lines of nginx than those that are tested");
     assert!(readme.contains(&format!("```nginx\n{LINES}```\n")), "README shows other lines of nginx than those that are tested");
 }
