@@ -63,6 +63,10 @@ pub struct Metrics {
     pub admit_waiting: Gauge,
     /// Requests that wait to be written. Set when the page is asked for.
     pub settle_waiting: Gauge,
+    /// Reports of services that wait to be written; likewise.
+    pub report_waiting: Gauge,
+    /// Calls of services that wait for their token to be looked up; likewise.
+    pub token_waiting: Gauge,
     /// Jobs that wait for a worker, in the whole deployment; NaN when the database does not say. Set when the page is asked for.
     pub queued_jobs: Gauge<f64, AtomicU64>,
     /// Jobs with deliveries that wait, in the whole deployment; NaN when the database does not say. Set when the page is asked for.
@@ -97,6 +101,8 @@ impl Metrics {
             delivery_duration: durations(),
             admit_waiting: Gauge::default(),
             settle_waiting: Gauge::default(),
+            report_waiting: Gauge::default(),
+            token_waiting: Gauge::default(),
             queued_jobs: Gauge::default(),
             delivery_lanes: Gauge::default(),
             delivery_lag: Gauge::default(),
@@ -148,6 +154,8 @@ impl Metrics {
         all.register_with_unit("delivery_duration", "Of a webhook attempt", Unit::Seconds, self.delivery_duration.clone());
         all.register("admit_waiting", "Requests that wait to be decided", self.admit_waiting.clone());
         all.register("settle_waiting", "Requests that wait to be written", self.settle_waiting.clone());
+        all.register("report_waiting", "Reports of services that wait to be written", self.report_waiting.clone());
+        all.register("token_waiting", "Calls of services that wait for their token to be looked up", self.token_waiting.clone());
         all.register("queued_jobs", "Jobs of the deployment that wait for a worker", self.queued_jobs.clone());
         all.register("delivery_lanes", "Jobs of the deployment with deliveries that wait", self.delivery_lanes.clone());
         all.register_with_unit("delivery_lag", "Since when the longest waiting delivery is due", Unit::Seconds, self.delivery_lag.clone());

@@ -74,7 +74,7 @@ impl Decide for Reports {
     }
 
     fn decide(&self, conn: &mut PgConnection, asks: &[Report]) -> Result<Vec<Reported>> {
-        let is_late = |report: &Report| uuid_time(report.id.0).is_some_and(|at| report.now > at + self.within);
+        let is_late = |report: &Report| uuid_time(report.id.0).is_some_and(|at| report.now - at > self.within);
         let in_time: BTreeSet<RequestId> = asks.iter().filter(|report| !is_late(report)).map(|report| report.id).collect();
         conn.transaction(|conn| {
             let holds = lock_holds(conn, &in_time)?;

@@ -256,7 +256,8 @@ fn pause(
     })
 }
 
-/// Changes name, permissions and expiry; an earlier expiry shortens a grace period under way. Audited.
+/// Changes name, permissions and expiry; an earlier expiry shortens a grace period under way. A key that inherited, in a profile where
+/// permissions are chosen, holds those from then on. Audited.
 ///
 /// # Errors
 /// `Invalid` by field (`name`, `permission`, `expires`); `Conflict` when the key is over; `Forbidden`; `NotFound`; those of the
@@ -268,14 +269,18 @@ pub fn edit(
     conn.transaction(|conn| {
         let mut key = lock(conn, organization, key)?;
         key.require_not_ended(now)?;
-        // Where nothing is chosen there is nothing to change: a key that was made with less must not come by more.
-        let permissions = if profile.permissions.grant == Grant::Inherited { &key.permissions } else { &edit.permissions };
-        let details = Details::check(profile, now, &edit.name, permissions, key.inherits, edit.expires_at, None)?;
+        let inherits = key.inherits && profile.permissions.grant == Grant::Inherited;
+        // Where nothing is chosen there is nothing to change: a key that was made with less must not come by more. What the profile no
+        // longer has it has no more of.
+        let kept = key.permissions.iter().filter(|permission| profile.permissions.list.contains(permission)).cloned().collect();
+        let permissions: Vec<String> = if profile.permissions.grant == Grant::Inherited { kept } else { edit.permissions };
+        let details = Details::check(profile, now, &edit.name, &permissions, inherits, edit.expires_at, None)?;
         let before = Details::of(&key).as_json(&key);
         diesel::update(api_keys::table.find(key.id))
             .set((
                 api_keys::name.eq(&details.name),
                 api_keys::permissions.eq(&details.permissions),
+                api_keys::inherits.eq(inherits),
                 api_keys::expires_at.eq(details.expires_at),
             ))
             .execute(conn)?;
@@ -290,6 +295,7 @@ pub fn edit(
         let after = details.as_json(&key);
         key.name = details.name;
         key.permissions = details.permissions;
+        key.inherits = inherits;
         key.expires_at = details.expires_at;
         record(conn, actor, now, "key.edited", &key, before, after)?;
         Ok(key)

@@ -112,7 +112,13 @@ fn routes(profile: &Profile, problems: &mut Problems) {
         "api.base_path",
         "must start with / and not end with one",
     );
-    problems.unless(is_path(base), "api.base_path", "must have nothing but letters, digits, / - _ . and ~");
+    problems.unless(is_path(base), "api.base_path", "must have nothing but letters, digits, / - _ . ~, and no . or .. between slashes");
+    let first = |route: &super::Route| route.method == super::Method::Get && !route.path.contains('{');
+    problems.unless(
+        profile.routes.iter().any(first),
+        "routes",
+        "must have one that a first call can use: a GET without {id}, such as key.read",
+    );
     let mut seen = HashSet::new();
     for route in &profile.routes {
         let field = format!("routes.{} {}", route.method.as_str(), route.path);
@@ -167,12 +173,13 @@ fn names(route: &super::Route, field: &str, problems: &mut Problems) {
         let fine = (1..=40).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
         problems.unless(fine, format!("{field}.names"), format!("calls {word} {name:?}, which is not 1 to 40 letters, digits and _"));
     }
-    if let Some(name) = first_repeated(known.iter().map(|word| route.name(word))) {
+    if let Some(name) = first_repeated(known.iter().map(|word| route.name(word)).chain(route.action.fixed().iter().copied())) {
         problems.unless(false, format!("{field}.names"), format!("calls two things {name:?}"));
     }
 }
 
 /// Whether a path is one as it stands: nothing in it is decoded, cut off or taken for a pattern.
 fn is_path(path: &str) -> bool {
-    !path.contains("//") && path.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"/-_.~".contains(&byte))
+    let climbs = path.split('/').any(|segment| segment == "." || segment == "..");
+    !climbs && !path.contains("//") && path.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"/-_.~".contains(&byte))
 }

@@ -10,10 +10,39 @@ use crate::actor::Role;
 /// First words of Latchkey's own tokens: a key that began so would be taken for one.
 const TOKENS: [&str; 2] = ["lkw", "lks"];
 
+/// Headers that requests have for reasons of their own.
+const TAKEN: [&str; 21] = [
+    "accept",
+    "accept-encoding",
+    "accept-language",
+    "authorization",
+    "connection",
+    "content-encoding",
+    "content-length",
+    "content-type",
+    "cookie",
+    "date",
+    "expect",
+    "host",
+    "idempotency-key",
+    "origin",
+    "referer",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+    "user-agent",
+    "x-real-ip",
+];
+const TAKEN_PREFIXES: [&str; 5] = ["sec-", "proxy-", "x-forwarded-", "x-original-", "x-latchkey-"];
+
 /// What keys are like, and where they stand in a request.
 pub(super) fn keys(profile: &Profile, problems: &mut Problems) {
     table(profile, problems);
     let keys = &profile.keys;
+    for (field, text) in [("name", &profile.name), ("description", &profile.description)] {
+        problems.unless(!text.trim().is_empty(), field, "can't be empty");
+    }
     problems.unless(!profile.place.is_empty(), "place", "must name at least the page's title");
     problems.unless(profile.place.iter().all(|word| !word.trim().is_empty()), "place", "must have no empty words");
     problems.unless(is_word(&keys.prefix), "keys.prefix", "must be 1 to 20 of a-z and 0-9");
@@ -29,16 +58,33 @@ pub(super) fn keys(profile: &Profile, problems: &mut Problems) {
     let sandbox_first = keys.environments.first().is_some_and(|environment| environment.sandbox);
     problems.unless(!sandbox_first, "keys.environments", "must start with the environment of real keys, not with a sandbox");
     for header in &profile.api.key_headers {
-        let fine = header.parse::<HeaderName>().is_ok() && !header.eq_ignore_ascii_case("authorization");
-        problems.unless(fine, "api.key_headers", format!("{header:?} is not the name of another header"));
+        let name = header.to_ascii_lowercase();
+        let taken = TAKEN.contains(&name.as_str()) || TAKEN_PREFIXES.iter().any(|prefix| name.starts_with(prefix));
+        let fine = name.parse::<HeaderName>().is_ok() && !taken;
+        problems.unless(fine, "api.key_headers", format!("{header:?} is not the name of a header of its own"));
     }
     // Names of headers have no case: twice the same would make every key ambiguous.
     let headers: Vec<String> = profile.api.key_headers.iter().map(|header| header.to_ascii_lowercase()).collect();
     if let Some(name) = first_repeated(headers.iter().map(String::as_str)) {
         problems.unless(false, "api.key_headers", format!("{name:?} stands there twice"));
     }
-    if let Some(name) = first_repeated(profile.api.key_parameters.iter().map(String::as_str)) {
+    parameters(profile, problems);
+}
+
+/// Query parameters that may carry the key.
+fn parameters(profile: &Profile, problems: &mut Problems) {
+    let names = &profile.api.key_parameters;
+    if let Some(name) = first_repeated(names.iter().map(String::as_str)) {
         problems.unless(false, "api.key_parameters", format!("{name:?} stands there twice"));
+    }
+    for name in names {
+        let fine = (1..=40).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
+        problems.unless(fine, "api.key_parameters", format!("{name:?} is not 1 to 40 letters, digits, - and _"));
+        let used = profile.routes.iter().find(|route| route.action.parameters().iter().any(|word| route.name(word) == name));
+        if let Some(route) = used {
+            let why = format!("{name:?} is a parameter of {} already", profile.route_name(route));
+            problems.unless(false, "api.key_parameters", why);
+        }
     }
 }
 
@@ -105,9 +151,15 @@ fn inherited(profile: &Profile, problems: &mut Problems) {
         problems.unless(permissions.roles.is_empty(), "permissions.roles", "says what keys inherit, and grant is not \"inherited\"");
         return;
     }
+    // Who rotates a colleague's key would hold what the colleague may do, also after leaving.
+    problems.unless(
+        !profile.keys.rotation,
+        "keys.rotation",
+        "must be false where grant = \"inherited\": a key's text is its maker's alone",
+    );
     for permission in &permissions.list {
-        let first = permission.split([':', '.']).next().unwrap_or_default();
-        let never = NEVER_INHERITED.contains(&first);
+        let first = permission.split(|c: char| !c.is_ascii_alphanumeric()).next().unwrap_or_default().to_ascii_lowercase();
+        let never = NEVER_INHERITED.iter().any(|never| first.trim_end_matches('s') == never.trim_end_matches('s'));
         problems.unless(!never, "permissions.list", format!("{permission:?} would let a key that inherits reach {first}, which none may"));
     }
     let roles = [Role::Admin.as_str(), Role::Member.as_str()];

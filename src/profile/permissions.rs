@@ -42,5 +42,5 @@ pub enum Grant {
     Inherited,
 }
 
-/// What no key that inherits may ever do, whatever its maker may: first words of permissions, up to the colon.
+/// What no key that inherits may ever do, whatever its maker may: first words of permissions, of which one may do without its last s.
 pub(super) const NEVER_INHERITED: [&str; 5] = ["members", "billing", "keys", "settings", "organization"];

@@ -112,6 +112,24 @@ impl Action {
         }
     }
 
+    /// The query parameters that it reads.
+    pub fn parameters(self) -> &'static [&'static str] {
+        match self {
+            Self::CreditsEntries => &["kind", "from", "to", "limit", "cursor"],
+            Self::UsageRead => &["key", "status", "environment", "path", "from", "to", "limit", "cursor"],
+            Self::EventsRead => &["after", "limit"],
+            _ => &[],
+        }
+    }
+
+    /// The members of its answer that keep their names beside those that may be called otherwise.
+    pub fn fixed(self) -> &'static [&'static str] {
+        match self {
+            Self::CreditsEntries => &["id", "at", "amount", "held_amount", "available_after", "request_id", "job_id", "note"],
+            _ => &[],
+        }
+    }
+
     /// The methods that it may be called by.
     pub fn methods(self) -> &'static [Method] {
         match self {

@@ -13,6 +13,7 @@ use crate::jobs;
 use crate::metrics::Metrics;
 use crate::partner_api::Partner;
 use crate::site::Site;
+use crate::verify_api::Verify;
 use crate::webhooks;
 
 /// `/healthz`, `/readyz`, `/metrics`.
@@ -41,10 +42,13 @@ async fn readyz(site: Data<Site>) -> HttpResponse {
 
 /// What the counters say, and what waits at this moment. A database that does not say what waits costs those numbers and not
 /// the page.
-async fn metrics(metrics: Data<Metrics>, partner: Data<Partner>, site: Data<Site>) -> impl Responder {
+async fn metrics(metrics: Data<Metrics>, partner: Data<Partner>, verify: Data<Verify>, site: Data<Site>) -> impl Responder {
     let (admit, settle) = partner.waiting();
     metrics.admit_waiting.set(admit as i64);
     metrics.settle_waiting.set(settle as i64);
+    let (reports, tokens) = verify.waiting();
+    metrics.report_waiting.set(reports as i64);
+    metrics.token_waiting.set(tokens as i64);
     let waiting = timeout(PATIENCE, site.db.run(|conn| Ok((jobs::queued_count(conn)?, webhooks::backlog(conn)?)))).await;
     let waiting = waiting.ok().and_then(Result::ok);
     metrics.queued_jobs.set(waiting.map_or(f64::NAN, |(queued, _)| queued as f64));

@@ -109,7 +109,7 @@ impl Edges {
         crate::web::configure(config, &self.site);
         partner_api::configure(config, &self.partner);
         crate::web::configure_rest(config, &self.site);
-        config.app_data(self.partner.clone()).default_service(web::to(partner_api::not_found));
+        config.app_data(self.partner.clone()).app_data(self.verify.clone()).default_service(web::to(partner_api::not_found));
     }
 }
 

@@ -108,7 +108,7 @@ fn answer(profile: &Profile, verdict: &Verdict) -> HttpResponse {
         return respond(&verdict.answer, fields);
     }
     if let (Some(key), Some(permissions)) = (verdict.decision.key, verdict.permissions(profile)) {
-        // Also when there are none: a proxy that copies it then overwrites what a client sent under that name.
+        // Also when there are none. Not every proxy overwrites what a client sent with an empty one: see README.
         fields.push(("x-permissions", permissions.join(",")));
         fields.push(("x-organization-id", key.organization.to_string()));
         fields.push(("x-key-id", key.key.to_string()));

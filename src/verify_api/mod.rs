@@ -63,6 +63,11 @@ impl Verify {
         Self { site, stages, metrics, slowdown }
     }
 
+    /// How many reports wait to be written, and tokens to be looked up.
+    pub fn waiting(&self) -> (usize, usize) {
+        (self.stages.report.waiting(), self.stages.services.waiting())
+    }
+
     fn profile(&self) -> &Profile {
         &self.site.profile
     }

@@ -7,7 +7,7 @@ use latchkey::audit;
 use latchkey::clock;
 use latchkey::error::Error;
 use latchkey::ids::{OrgId, UserId};
-use latchkey::keys::{self, NewKey, Status};
+use latchkey::keys::{self, Edit, NewKey, Status};
 use latchkey::orgs;
 use latchkey::profile::Profile;
 
@@ -97,4 +97,24 @@ fn a_membership_ends_with_the_keys_that_inherit_from_it_and_no_others() {
     orgs::add_member(&mut conn, &actor, now, org, dana, Role::Admin).unwrap();
     assert_eq!(keys::find(&mut conn, org, danas.id, clock::now()).unwrap().status, Status::Revoked);
     assert_eq!(count(&mut conn, "audit_entries WHERE action = 'key.revoked'"), 1);
+}
+
+#[test]
+fn an_edit_where_permissions_are_chosen_ends_the_inheritance() {
+    let test = TestDb::new();
+    let mut conn = test.conn();
+    let org = organization(&mut conn);
+    let dana = as_admin(person(&mut conn, org, "dana@example.com", Role::Admin), org);
+    let (inheriting, chosen) = (Profile::load("documents").unwrap(), Profile::load("messaging").unwrap());
+    let key = key(&mut conn, &inheriting, org, &dana);
+    let mut edited = |profile: &Profile, permissions: &[&str]| {
+        let permissions = permissions.iter().map(|permission| permission.to_string()).collect();
+        keys::edit(&mut conn, &dana, clock::now(), profile, org, key.id, Edit { name: "Import".into(), permissions, expires_at: None })
+    };
+    assert!(edited(&inheriting, &[]).unwrap().inherits);
+    assert!(matches!(edited(&chosen, &[]), Err(Error::Invalid(_))), "nothing is chosen");
+    let now_chosen = edited(&chosen, &["messages:send"]).unwrap();
+    assert_eq!((now_chosen.inherits, now_chosen.permissions), (false, vec!["messages:send".to_owned()]));
+    // Back again: what this profile does not have it can't hold, and its name can still be changed.
+    assert_eq!(edited(&inheriting, &[]).unwrap().permissions, Vec::<String>::new());
 }

@@ -4,7 +4,7 @@ use latchkey::error::Error;
 use latchkey::profile::{BUILT_IN, Profile};
 
 /// A profile, what is changed in its text, and what is said of it.
-const BROKEN: [(&str, &str, &str, &str); 34] = [
+const BROKEN: [(&str, &str, &str, &str); 43] = [
     (
         "analysis",
         "[refusals.revoked]",
@@ -114,6 +114,45 @@ const BROKEN: [(&str, &str, &str, &str); 34] = [
         "\"credits_available\":{available}",
         "refusals.credits.body asks for {available}; there is {credits_required} {credits_available}",
     ),
+    (
+        "documents",
+        "rotation = false",
+        "rotation = true",
+        "keys.rotation must be false where grant = \"inherited\": a key's text is its maker's alone",
+    ),
+    (
+        "documents",
+        "list = [",
+        "list = [\"Key_create\", ",
+        "permissions.list \"Key_create\" would let a key that inherits reach key, which none may",
+    ),
+    ("documents", "kind = \"reason\"", "kind = \"amount\"", "routes.GET /credits.names calls two things \"amount\""),
+    (
+        "analysis",
+        "key_headers = []",
+        "key_headers = [\"Content-Type\"]",
+        "api.key_headers \"Content-Type\" is not the name of a header of its own",
+    ),
+    (
+        "analysis",
+        "key_headers = []",
+        "key_headers = [\"x-forwarded-uri\"]",
+        "api.key_headers \"x-forwarded-uri\" is not the name of a header of its own",
+    ),
+    (
+        "analysis",
+        "key_parameters = []",
+        "key_parameters = [\"limit\"]",
+        "api.key_parameters \"limit\" is a parameter of GET /credits/entries already",
+    ),
+    ("analysis", "key_parameters = []", "key_parameters = [\"\"]", "api.key_parameters \"\" is not 1 to 40 letters, digits, - and _"),
+    (
+        "analysis",
+        "base_path = \"/\"",
+        "base_path = \"/v1/..\"",
+        "api.base_path must have nothing but letters, digits, / - _ . ~, and no . or .. between slashes",
+    ),
+    ("analysis", "name = \"analysis\"", "name = \" \"", "name can't be empty"),
 ];
 
 fn said_of(text: &str) -> Vec<String> {
@@ -149,6 +188,15 @@ fn every_gap_is_named_at_once() {
     ] {
         assert!(said.iter().any(|said| said.starts_with(gap)), "{gap} is not among {said:#?}");
     }
+}
+
+#[test]
+fn a_profile_without_a_first_call_is_not_served() {
+    let (_, text) = BUILT_IN.iter().find(|(name, _)| *name == "documents").unwrap();
+    let (before, rest) = text.split_once("[[routes]]").unwrap();
+    let (_, after) = rest.split_once("[refusals.missing]").unwrap();
+    let said = said_of(&format!("{before}[refusals.missing]{after}"));
+    assert_eq!(said, ["routes must have one that a first call can use: a GET without {id}, such as key.read"]);
 }
 
 #[test]

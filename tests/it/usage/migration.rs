@@ -5,6 +5,7 @@ use std::ops::{Bound, RangeBounds};
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use diesel::sql_types as sql;
+use latchkey::clock;
 use latchkey::ids::{KeyId, OrgId, RequestId, uuid_floor};
 use latchkey::profile::Profile;
 use latchkey::usage::{self, Address, By, Filter, Period, Status, rollups};
@@ -14,6 +15,7 @@ use time::macros::datetime;
 use crate::support::{empty_database, number, root};
 
 const DAYS: &str = "2026-11-22-000007_usage";
+const VERIFY: &str = "2026-11-23-000011_verify";
 const ALL_STATUSES: &str = "2026-11-22-000009_usage_rollups";
 /// Path, status, outcome, and the route that it is taken to be of.
 const ROWS: [(&str, i16, &str, &str); 6] = [
@@ -147,4 +149,24 @@ fn rows_of_each_status_become_one() {
     }
     assert_eq!(number(&mut conn, "SELECT sum(requests)::int8 FROM usage_hours"), 16);
     assert_eq!(number(&mut conn, "SELECT count(*) FROM usage_days"), 2);
+}
+
+#[test]
+fn of_a_long_history_only_the_last_days_are_indexed_for_reports() {
+    let database = empty_database();
+    let mut conn = database.conn();
+    migrate(&mut conn, (Bound::Unbounded, Bound::Excluded(VERIFY)));
+    let now = clock::now();
+    for days in -5..=1 {
+        usage::make_days(&mut conn, now + Duration::days(days)).unwrap();
+    }
+    migrate(&mut conn, (Bound::Included(VERIFY), Bound::Unbounded));
+    let indexed = |conn: &mut PgConnection, day: time::OffsetDateTime| {
+        let day = day.date().to_string().replace('-', "");
+        number(conn, &format!("SELECT count(*) FROM pg_indexes WHERE tablename = 'requests_{day}' AND indexdef LIKE '%reportable%'"))
+    };
+    let told: Vec<i64> = (-5..=1).map(|days| indexed(&mut conn, now + Duration::days(days))).collect();
+    assert_eq!(told, [0, 0, 0, 0, 1, 1, 1], "yesterday, today, tomorrow");
+    usage::make_days(&mut conn, now + Duration::days(30)).unwrap();
+    assert_eq!(indexed(&mut conn, now + Duration::days(30)), 1, "and every day that is made from now on");
 }

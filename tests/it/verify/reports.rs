@@ -5,7 +5,7 @@ use std::time::Duration;
 use diesel::sql_types::{Integer, Text, Uuid};
 use diesel::{PgConnection, QueryableByName, RunQueryDsl, sql_query};
 use latchkey::db::snapshot;
-use latchkey::ids::OrgId;
+use latchkey::ids::{OrgId, RequestId};
 use latchkey::usage::{self, By, Filter, Period, rollups};
 use latchkey::{admission, clock, credits};
 use serde_json::{Value, json};
@@ -261,4 +261,25 @@ async fn charts_history_and_ledger_agree_however_it_is_folded() {
     let spent = number(&mut conn, "SELECT sum(credits) FROM requests");
     assert_eq!((spent, credits::balance(&mut conn, org).unwrap().settled), (16, 16));
     assert_eq!(balance(&mut conn, org), (984, 0, 16));
+}
+
+#[actix_web::test]
+async fn an_id_from_the_end_of_time_spoils_no_other_report() {
+    let app = App::with_changes(&[ON_SUCCESS]);
+    let scene = app.make().org().credits(20).key();
+    let (service, key) = (app.service(), scene.a_key());
+    // The last milliseconds that a date can have; and one that none has.
+    let ends = ["07ffffff-ffff-7fff-bfff-ffffffffffff", "e677d21f-db98-7000-8000-000000000000", "ffffffff-ffff-7fff-bfff-ffffffffffff"];
+    let ends = ends.map(|id| RequestId(id.parse().unwrap()).to_string());
+    for _ in 0..20 {
+        let value = told(&service, key, json!({"credits": 1})).await;
+        let strange = ends.iter().map(|id| service.post(&format!("/verify/v1/requests/{id}/outcome")).json(&json!({"status": 200})).send());
+        let (answer, strange) = futures_util::future::join(
+            report(&service, &value["request_id"], json!({"status": 200})),
+            futures_util::future::join_all(strange),
+        )
+        .await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        assert!(strange.iter().all(|answer| [404, 409].contains(&answer.status)), "{strange:?}");
+    }
 }
