@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::schema::{MOMENT, Member, Named, at_least, between, example_id, id, moment, object, said, text, word};
 use super::shapes::failure;
-use crate::profile::{JobKind, Profile, Values};
+use crate::profile::{JobKind, Moment, Profile, Values};
 
 /// A type of event.
 #[derive(Debug, Clone)]
@@ -33,20 +33,9 @@ pub struct SignatureExample {
 /// Every type of event: each kind of job in the order of its life, then those of the organization itself.
 pub(super) fn events(profile: &Profile, named: &mut Named) -> Vec<Event> {
     let mut events: Vec<Event> = Vec::new();
-    for kind in &profile.jobs {
-        for (word, what, status, percentage, sequence) in [
-            ("started", "A worker took the job.", "processing", 0, 1),
-            ("progress", "Each 10% passed.", "processing", 50, 6),
-            ("completed", "The results are ready.", "completed", 100, 12),
-            ("failed", "It failed, with code and message.", "failed", 50, 7),
-        ] {
-            let name = format!("{}.{word}", kind.event_prefix);
-            // Kinds that share a prefix share their events.
-            if !events.iter().any(|known| known.name == name) {
-                let (schema, example) = of_job(kind, &name, status, percentage, sequence);
-                events.push(event(named, name, what, schema, example));
-            }
-        }
+    for (name, kind, moment) in profile.job_events() {
+        let (schema, example) = of_job(kind, &name, moment);
+        events.push(event(named, name, &sentence(moment.what), schema, example));
     }
     let moments: [Member<'_>; 3] = [("sequence", at_least(1), true), ("timestamp", moment(), true), ("test", test(), false)];
     if events.is_empty() {
@@ -77,7 +66,13 @@ fn test() -> Value {
     said(json!({ "type": "boolean", "const": true }), "Nothing happened: somebody tries the webhook.")
 }
 
-fn of_job(kind: &JobKind, name: &str, status: &str, percentage: u8, sequence: u8) -> (Value, String) {
+/// `Each 10% passed.`
+fn sentence(what: &str) -> String {
+    let mut letters = what.chars();
+    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).chain(['.']).collect())
+}
+
+fn of_job(kind: &JobKind, name: &str, Moment { status, percentage, sequence, .. }: Moment) -> (Value, String) {
     let mut members: Vec<Member<'_>> = vec![
         (&kind.id_field, id(&kind.id_prefix), true),
         ("event_type", word(&[name]), true),

@@ -8,6 +8,7 @@ mod duration;
 mod example;
 mod gaps;
 mod keys;
+mod life;
 mod permissions;
 mod refusals;
 mod render;
@@ -22,6 +23,7 @@ use serde::Deserialize;
 
 pub use example::{Example, shell_word};
 pub use keys::{Column, Environment, Keys};
+pub use life::Moment;
 pub use permissions::{Grant, Permissions};
 pub use refusals::{ErrorShape, Refusal, Refusals};
 pub use render::{Template, Values};

@@ -10,7 +10,7 @@ use crate::actor::{Actor, Permission};
 use crate::courier::Parcel;
 use crate::error::{Error, Result};
 use crate::ids::{EventId, JobId, OrgId};
-use crate::profile::{JobKind, Profile};
+use crate::profile::{JobKind, Moment, Profile};
 use crate::raw_json::RawJson;
 use crate::schema::webhooks;
 use crate::sealed::Keyring;
@@ -29,31 +29,12 @@ pub struct EventType<'a> {
     job: Option<(&'a JobKind, Moment)>,
 }
 
-/// A moment in the life of a job of thirteen events: started, ten times progress, completed.
-#[derive(Debug, Clone, Copy)]
-struct Moment {
-    status: &'static str,
-    percentage: i16,
-    sequence: i32,
-}
-
 /// Every type of event: each kind of job in the order of its life, then those of the organization itself. Kinds that share a
 /// prefix share their events. Without jobs there is one that only tests send, in their place.
 pub fn event_types(profile: &Profile) -> Vec<EventType<'_>> {
-    let mut types: Vec<EventType<'_>> = Vec::new();
-    for kind in &profile.jobs {
-        for (word, what, status, percentage, sequence) in [
-            ("started", "a worker took the job", "processing", 0, 1),
-            ("progress", "each 10% passed", "processing", 50, 6),
-            ("completed", "results are ready", "completed", 100, 12),
-            ("failed", "with code and message", "failed", 50, 7),
-        ] {
-            let name = format!("{}.{word}", kind.event_prefix);
-            if !types.iter().any(|known| known.name == name) {
-                types.push(EventType { name, what, job: Some((kind, Moment { status, percentage, sequence })) });
-            }
-        }
-    }
+    let of_jobs = profile.job_events().into_iter();
+    let mut types: Vec<EventType<'_>> =
+        of_jobs.map(|(name, kind, moment)| EventType { name, what: moment.what, job: Some((kind, moment)) }).collect();
     if types.is_empty() {
         types.push(EventType { name: "webhook.test".into(), what: "sent by a test alone", job: None });
     }
