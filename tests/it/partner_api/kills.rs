@@ -8,7 +8,7 @@ use futures_util::future::{join, join_all};
 use serde_json::json;
 
 use super::{PLENTY, World, assert_in_history, balance, number, order};
-use crate::support::{Answer, Client, Server};
+use crate::support::{Answer, Client, Request, Server};
 
 const KILLS: usize = 20;
 const BUYERS: usize = 8;
@@ -16,6 +16,54 @@ const WORKERS: usize = 4;
 const CREDITS: i64 = 1_000_000;
 /// However long a start takes, the whole must end.
 const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Where the server is that runs now, for callers that are to be answered whatever is killed.
+#[derive(Default)]
+pub struct Target {
+    origin: RefCell<String>,
+    over: Cell<bool>,
+}
+
+impl Target {
+    /// Starts servers and kills them one after the other, each after some answers more; the last one is left, and callers may stop.
+    pub async fn killed(&self, world: &World, kills: usize, answered: impl Fn() -> usize) -> Server {
+        let start = Instant::now();
+        for round in 0..kills {
+            let mut server = world.server().await;
+            self.origin.replace(server.origin());
+            // Not always after the same number of answers, and never before there are any.
+            let enough = answered() + 20 + round * 7 % 40;
+            while answered() < enough {
+                assert!(start.elapsed() < PATIENCE, "no answers come");
+                actix_web::rt::time::sleep(Duration::from_millis(1)).await;
+            }
+            server.kill();
+        }
+        let server = world.server().await;
+        self.origin.replace(server.origin());
+        self.over.set(true);
+        server
+    }
+
+    /// Whether callers may stop.
+    pub fn is_over(&self) -> bool {
+        self.over.get()
+    }
+
+    /// Sends until there is an answer, to whichever server runs.
+    pub async fn insist(&self, secret: &str, request: impl Fn(&Client) -> Request) -> Answer {
+        loop {
+            let origin = self.origin.borrow().clone();
+            if !origin.is_empty()
+                && let Ok(answer) = request(&Client::bearer(&origin, secret)).try_send().await
+                && answer.status != 503
+            {
+                return answer;
+            }
+            actix_web::rt::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+}
 
 #[actix_web::test]
 async fn twenty_kills_with_jobs_paid_at_their_start() {
@@ -32,8 +80,7 @@ async fn twenty_kills_with_jobs_paid_on_success() {
 /// What the callers share over all kills.
 #[derive(Default)]
 struct Seen {
-    origin: RefCell<String>,
-    over: Cell<bool>,
+    target: Target,
     answers: RefCell<Vec<Answer>>,
     /// `Idempotency-Key` and the job that it came to.
     orders: RefCell<Vec<(String, String)>>,
@@ -46,24 +93,7 @@ async fn killed_under_load(world: &World, workers: usize) {
     let seen = Seen::default();
     let buyers = join_all((0..BUYERS).map(|n| buy(n, &key, &seen)));
     let working = join_all((0..workers).map(|_| work(&token, &seen)));
-    let killing = async {
-        let start = Instant::now();
-        for round in 0..KILLS {
-            let mut server = world.server().await;
-            seen.origin.replace(server.origin());
-            // Not always after the same number of answers, and never before there are any.
-            let enough = seen.answers.borrow().len() + 20 + round * 7 % 40;
-            while seen.answers.borrow().len() < enough {
-                assert!(start.elapsed() < PATIENCE, "no answers come");
-                actix_web::rt::time::sleep(Duration::from_millis(1)).await;
-            }
-            server.kill();
-        }
-        let server = world.server().await;
-        seen.origin.replace(server.origin());
-        seen.over.set(true);
-        server
-    };
+    let killing = seen.target.killed(world, KILLS, || seen.answers.borrow().len());
     let (server, _) = join(killing, join(buyers, working)).await;
     check(world, org, &seen, workers > 0);
     drop::<Server>(server);
@@ -72,11 +102,11 @@ async fn killed_under_load(world: &World, workers: usize) {
 /// Orders under an `Idempotency-Key` and repeats each until it is answered.
 async fn buy(n: usize, key: &str, seen: &Seen) {
     for turn in 0.. {
-        if seen.over.get() {
+        if seen.target.is_over() {
             return;
         }
         let name = format!("buyer {n}, order {turn}");
-        let answer = insist(key, seen, |client| order(client).header("idempotency-key", &name)).await;
+        let answer = seen.target.insist(key, |client| order(client).header("idempotency-key", &name)).await;
         assert_eq!(answer.status, 202, "{}", answer.text());
         let job = answer.json()["analysis_id"].as_str().unwrap().to_owned();
         seen.orders.borrow_mut().push((name, job));
@@ -85,8 +115,8 @@ async fn buy(n: usize, key: &str, seen: &Seen) {
 }
 
 async fn work(token: &str, seen: &Seen) {
-    while !seen.over.get() {
-        let claim = insist(token, seen, |client| client.post("/worker/v1/claim").json(&json!({"kinds": ["analysis"], "wait_s": 0})));
+    while !seen.target.is_over() {
+        let claim = seen.target.insist(token, |client| client.post("/worker/v1/claim").json(&json!({"kinds": ["analysis"], "wait_s": 0})));
         let claimed = claim.await;
         assert!(matches!(claimed.status, 200 | 204), "{}", claimed.text());
         if claimed.status == 204 {
@@ -96,26 +126,12 @@ async fn work(token: &str, seen: &Seen) {
         let job = claimed.json()["job"].clone();
         let (id, lease) = (job["id"].as_str().unwrap(), job["lease"].as_str().unwrap());
         // Tried again after a kill the report may be late: then the first one counted.
-        let report = insist(token, seen, |client| {
-            client.post(&format!("/worker/v1/jobs/{id}/complete")).json(&json!({"lease": lease, "result": {}}))
-        });
+        let report = seen
+            .target
+            .insist(token, |client| client.post(&format!("/worker/v1/jobs/{id}/complete")).json(&json!({"lease": lease, "result": {}})));
         let told = report.await;
         assert!(matches!(told.status, 200 | 409), "{}", told.text());
         seen.completed.borrow_mut().push(id.to_owned());
-    }
-}
-
-/// Sends until there is an answer, to whichever server runs.
-async fn insist(secret: &str, seen: &Seen, request: impl Fn(&Client) -> crate::support::Request) -> Answer {
-    loop {
-        let origin = seen.origin.borrow().clone();
-        if !origin.is_empty()
-            && let Ok(answer) = request(&Client::bearer(&origin, secret)).try_send().await
-            && answer.status != 503
-        {
-            return answer;
-        }
-        actix_web::rt::time::sleep(Duration::from_millis(5)).await;
     }
 }
 

@@ -7,7 +7,7 @@ mod elsewhere;
 mod events;
 mod exactness;
 mod idempotency;
-mod kills;
+pub mod kills;
 mod outage;
 mod revocation;
 mod rotation;

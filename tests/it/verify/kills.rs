@@ -1,25 +1,21 @@
 //! kill -9 in mid-load: what was told is in the history and in the ledger, and each hold ends once.
 
-use std::cell::{Cell, RefCell};
-use std::time::{Duration, Instant};
+use std::cell::RefCell;
 
 use futures_util::future::{join, join_all};
 use serde_json::{Value, json};
 
 use super::{ON_SUCCESS, ledger, row};
-use crate::partner_api::{PLENTY, World, balance};
-use crate::support::{Answer, Client, Request, number};
+use crate::partner_api::{PLENTY, World, balance, kills::Target};
+use crate::support::number;
 
 const KILLS: usize = 10;
 const SERVICES: usize = 8;
 const CREDITS: i64 = 1_000_000;
-/// However long a start takes, the whole must end.
-const PATIENCE: Duration = Duration::from_secs(120);
 
 #[derive(Default)]
 struct Seen {
-    origin: RefCell<String>,
-    over: Cell<bool>,
+    target: Target,
     /// Requests that were told to pass, and what was reported of them and answered.
     passed: RefCell<Vec<(String, Option<bool>)>>,
 }
@@ -31,23 +27,7 @@ async fn ten_kills_between_question_answer_and_report() {
     let (org, key, token) = (scene.here().id, scene.a_key().text.clone(), scene.service_token());
     let seen = Seen::default();
     let asking = join_all((0..SERVICES).map(|n| ask_and_report(n, &key, &token, &seen)));
-    let killing = async {
-        let start = Instant::now();
-        for round in 0..KILLS {
-            let mut server = world.server().await;
-            seen.origin.replace(server.origin());
-            let enough = seen.passed.borrow().len() + 20 + round * 7 % 40;
-            while seen.passed.borrow().len() < enough {
-                assert!(start.elapsed() < PATIENCE, "no answers come");
-                actix_web::rt::time::sleep(Duration::from_millis(1)).await;
-            }
-            server.kill();
-        }
-        let server = world.server().await;
-        seen.origin.replace(server.origin());
-        seen.over.set(true);
-        server
-    };
+    let killing = seen.target.killed(&world, KILLS, || seen.passed.borrow().len());
     let (_server, _) = join(killing, asking).await;
     let conn = &mut world.database.conn();
     for (id, reported) in seen.passed.borrow().iter() {
@@ -71,12 +51,12 @@ async fn ten_kills_between_question_answer_and_report() {
 
 async fn ask_and_report(n: usize, key: &str, token: &str, seen: &Seen) {
     for turn in 0.. {
-        if seen.over.get() {
+        if seen.target.is_over() {
             return;
         }
         let body = json!({"key": key, "credits": 2});
         // A question that was not answered is another one when it is asked again.
-        let answer = insist(token, seen, |client| client.post("/verify/v1/keys").json(&body)).await;
+        let answer = seen.target.insist(token, |client| client.post("/verify/v1/keys").json(&body)).await;
         let value: Value = answer.json();
         assert_eq!(value["valid"], true, "{value}");
         let id = value["request_id"].as_str().unwrap().to_owned();
@@ -86,23 +66,9 @@ async fn ask_and_report(n: usize, key: &str, token: &str, seen: &Seen) {
             let path = format!("/verify/v1/requests/{id}/outcome");
             let body = json!({"status": if success { 201 } else { 500 }});
             // Tried again after a kill it may have been told already.
-            let told = insist(token, seen, |client| client.post(&path).json(&body)).await;
+            let told = seen.target.insist(token, |client| client.post(&path).json(&body)).await;
             assert!(matches!(told.status, 200 | 409), "{}", told.text());
         }
         seen.passed.borrow_mut().push((id, reported.then_some(success)));
-    }
-}
-
-/// Sends until there is an answer, to whichever server runs.
-async fn insist(token: &str, seen: &Seen, request: impl Fn(&Client) -> Request) -> Answer {
-    loop {
-        let origin = seen.origin.borrow().clone();
-        if !origin.is_empty()
-            && let Ok(answer) = request(&Client::bearer(&origin, token)).try_send().await
-            && answer.status != 503
-        {
-            return answer;
-        }
-        actix_web::rt::time::sleep(Duration::from_millis(5)).await;
     }
 }
