@@ -9,7 +9,7 @@ use super::parameters::{self, Parameter, Place};
 use super::schema::{Member, Named, anything, closed, flag, or_null, pattern, said, text_of, word};
 use super::shapes::{self, Shape};
 use crate::error::ClientError;
-use crate::profile::{Action, Charge, JobKind, Limit, Profile, Route, shell_word};
+use crate::profile::{Action, Charge, JobKind, Limit, Profile, Route, shell_word, with_article};
 
 /// One route.
 #[derive(Debug, Clone)]
@@ -156,7 +156,7 @@ impl<'a> About<'a> {
 
     /// `an analysis`.
     fn a_noun(&self) -> String {
-        format!("{} {}", if self.noun.starts_with(['a', 'e', 'i', 'o', 'u']) { "an" } else { "a" }, self.noun)
+        with_article(self.noun)
     }
 
     /// Credits.

@@ -164,6 +164,11 @@ impl JobKind {
     }
 }
 
+/// What people call a job, with its article: `an analysis`.
+pub fn with_article(noun: &str) -> String {
+    format!("{} {noun}", if noun.starts_with(['a', 'e', 'i', 'o', 'u']) { "an" } else { "a" })
+}
+
 /// When held credits are settled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]

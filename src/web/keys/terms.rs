@@ -1,6 +1,6 @@
 //! Limits and prices in words.
 
-use crate::profile::{JobKind, Limit, Profile, Scope};
+use crate::profile::{JobKind, Limit, Profile, Scope, with_article};
 use crate::web::filters::grouped;
 
 /// Each limit in words, with an organization's own number in place of the profile's.
@@ -46,8 +46,7 @@ pub(super) fn prices(profile: &Profile, sandbox: bool) -> Vec<String> {
 }
 
 fn price_text(job: &JobKind) -> String {
-    let article = if job.noun.starts_with(['a', 'e', 'i', 'o', 'u']) { "an" } else { "a" };
-    format!("{} credit{} {article} {}", job.price, if job.price == 1 { "" } else { "s" }, job.noun)
+    format!("{} credit{} {}", job.price, if job.price == 1 { "" } else { "s" }, with_article(&job.noun))
 }
 
 fn different(texts: impl Iterator<Item = String>) -> Vec<String> {

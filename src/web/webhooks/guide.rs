@@ -5,7 +5,7 @@ use time::{Duration, OffsetDateTime};
 use super::words::{listed, span};
 use crate::clock::rfc3339;
 use crate::ids::{JobId, new_uuid};
-use crate::profile::Profile;
+use crate::profile::{Profile, with_article};
 use crate::site::WebhookRules;
 use crate::webhooks;
 
@@ -81,8 +81,7 @@ impl Guide {
 
     /// `an analysis`.
     pub(super) fn a_noun(&self) -> String {
-        let article = if self.noun.starts_with(['a', 'e', 'i', 'o', 'u']) { "an" } else { "a" };
-        format!("{article} {}", self.noun)
+        with_article(&self.noun)
     }
 
     /// See [`SNIPPETS`].
