@@ -92,6 +92,9 @@ fn main() -> Result<(), Failure> {
         webhooks: Default::default(),
         retention: latchkey::site::Retention::default(),
         news: Default::default(),
+        mail: None,
+        leaks: Default::default(),
+        proxies: Default::default(),
     };
     let address = serve(site)?;
 

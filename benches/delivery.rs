@@ -149,6 +149,9 @@ impl Bench {
             webhooks: Arc::new(WebhookRules { allow, allow_http: true, ..WebhookRules::default() }),
             retention: latchkey::site::Retention::default(),
             news: Default::default(),
+            mail: None,
+            leaks: Default::default(),
+            proxies: Default::default(),
         };
         let listener = Listener::bind(&[SocketAddr::from((Ipv4Addr::LOCALHOST, 0))])?;
         let instance =

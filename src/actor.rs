@@ -2,8 +2,13 @@
 
 use std::fmt;
 
+use time::{Duration, OffsetDateTime};
+
 use crate::error::{Error, Result};
 use crate::ids::{KeyId, OrgId, UserId};
+
+/// How long a person's password counts as proved, for what can't be undone.
+pub const PROOF: Duration = Duration::hours(1);
 
 /// Role of a person in an organization.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -29,6 +34,30 @@ impl Role {
     }
 }
 
+/// What staff may do in every organization.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum StaffRole {
+    /// Looks.
+    Support,
+    /// Also suspends, grants, sets limits, makes organizations.
+    Operator,
+}
+
+impl StaffRole {
+    /// As the database and the screens write it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Support => "support",
+            Self::Operator => "operator",
+        }
+    }
+
+    /// The inverse of [`StaffRole::as_str`].
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::Support, Self::Operator].into_iter().find(|role| role.as_str() == text)
+    }
+}
+
 /// What an actor may need to be allowed to do inside an organization.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Permission {
@@ -40,7 +69,11 @@ pub enum Permission {
     ManageWebhook,
     /// Set below how many credits to be warned.
     ManageCredits,
-    /// Grant and adjust credits, set limits, suspend.
+    /// Invite, change roles, remove members, ask for a second factor.
+    ManageMembers,
+    /// Read the audit log.
+    ReadAudit,
+    /// Grant and adjust credits, set limits, suspend, make organizations.
     Operate,
 }
 
@@ -49,6 +82,8 @@ pub enum Permission {
 pub enum ActorKind {
     /// A signed-in person.
     User,
+    /// A signed-in person of the staff, in an organization that is not the person's own.
+    Staff,
     /// A partner's program, by its API key.
     Key,
     /// Somebody at the command line of the machine.
@@ -62,6 +97,7 @@ impl ActorKind {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::User => "user",
+            Self::Staff => "staff",
             Self::Key => "key",
             Self::CommandLine => "command_line",
             Self::System => "system",
@@ -77,8 +113,12 @@ pub struct Actor {
     label: String,
     /// The organization it may act in and its role there; none acts for the deployment.
     place: Option<(OrgId, Role)>,
+    /// What it may do everywhere.
+    staff: Option<StaffRole>,
     address: Option<String>,
     user_agent: Option<String>,
+    /// When it last proved to know its password, for people.
+    proved_at: Option<OffsetDateTime>,
 }
 
 impl Actor {
@@ -89,8 +129,10 @@ impl Actor {
             id: Some(user.0),
             label,
             place: Some((organization, role)),
+            staff: None,
             address: Some(address),
             user_agent: Some(user_agent),
+            proved_at: None,
         }
     }
 
@@ -102,8 +144,10 @@ impl Actor {
             id: Some(key.0),
             label,
             place: Some((organization, Role::Member)),
+            staff: None,
             address: Some(address),
             user_agent: Some(user_agent),
+            proved_at: None,
         }
     }
 
@@ -114,14 +158,40 @@ impl Actor {
             id: user.map(|user| user.0),
             label,
             place: None,
+            staff: None,
             address: Some(address),
             user_agent: Some(user_agent),
+            proved_at: None,
         }
+    }
+
+    /// Somebody of the staff, who looks at the organization that is `visited`, if one is. For the session alone.
+    pub fn staff(user: UserId, label: String, role: StaffRole, visited: Option<OrgId>, address: String, user_agent: String) -> Self {
+        Self {
+            kind: ActorKind::Staff,
+            place: visited.map(|organization| (organization, Role::Member)),
+            staff: Some(role),
+            ..Self::person(Some(user), label, address, user_agent)
+        }
+    }
+
+    /// The same actor, whose password was proved then. For the session alone.
+    pub fn proved(self, at: OffsetDateTime) -> Self {
+        Self { proved_at: Some(at), ..self }
     }
 
     /// Somebody who runs commands on the machine: may do everything, to every organization.
     pub fn command_line() -> Self {
-        Self { kind: ActorKind::CommandLine, id: None, label: "Command line".into(), place: None, address: None, user_agent: None }
+        Self {
+            kind: ActorKind::CommandLine,
+            id: None,
+            label: "Command line".into(),
+            place: None,
+            staff: None,
+            address: None,
+            user_agent: None,
+            proved_at: None,
+        }
     }
 
     /// Latchkey itself.
@@ -138,15 +208,47 @@ impl Actor {
             (ActorKind::CommandLine | ActorKind::System, _) => Ok(()),
             (ActorKind::User, Some((own, role))) if own == organization => match (permission, role) {
                 (Permission::Read, _) => Ok(()),
-                (Permission::ManageKeys | Permission::ManageWebhook | Permission::ManageCredits, Role::Admin) => Ok(()),
+                (Permission::Operate, _) | (_, Role::Member) => Err(Error::Forbidden),
+                (_, Role::Admin) => Ok(()),
+            },
+            (ActorKind::Staff, place) => match (permission, self.staff) {
+                (Permission::Read | Permission::ReadAudit, _) if place.is_some_and(|(visited, _)| visited == organization) => Ok(()),
+                (Permission::Read | Permission::ReadAudit, _) => Err(Error::VisitNeeded),
+                (Permission::Operate, Some(StaffRole::Operator)) => Ok(()),
                 _ => Err(Error::Forbidden),
             },
             // A key never manages keys: what else it may is decided at admission, by the permission of the route.
             (ActorKind::Key, Some((own, _))) if own == organization => match permission {
                 Permission::Read | Permission::ManageWebhook => Ok(()),
-                Permission::ManageKeys | Permission::ManageCredits | Permission::Operate => Err(Error::Forbidden),
+                _ => Err(Error::Forbidden),
             },
             (ActorKind::User | ActorKind::Key, _) => Err(Error::NotFound),
+        }
+    }
+
+    /// Refuses a person whose password was last proved more than [`PROOF`] ago, for what can't be undone. Programs and the
+    /// command line have none.
+    ///
+    /// # Errors
+    /// `ProofNeeded`.
+    pub fn require_proof(&self, now: OffsetDateTime) -> Result<()> {
+        match self.kind {
+            ActorKind::User | ActorKind::Staff if self.proved_at.is_none_or(|at| at + PROOF <= now) => Err(Error::ProofNeeded),
+            _ => Ok(()),
+        }
+    }
+
+    /// Refuses who is not staff, or less than this.
+    ///
+    /// # Errors
+    /// `NotFound` for everybody else, who need not know of what staff see; `Forbidden` for support where an operator is needed.
+    pub fn require_staff(&self, needed: StaffRole) -> Result<()> {
+        match (self.kind, self.staff) {
+            (ActorKind::CommandLine | ActorKind::System, _) => Ok(()),
+            (_, Some(StaffRole::Operator)) => Ok(()),
+            (_, Some(StaffRole::Support)) if needed == StaffRole::Support => Ok(()),
+            (_, Some(StaffRole::Support)) => Err(Error::Forbidden),
+            (_, None) => Err(Error::NotFound),
         }
     }
 
@@ -162,7 +264,7 @@ impl Actor {
 
     /// The person, when it is one.
     pub fn user_id(&self) -> Option<UserId> {
-        self.id.filter(|_| self.kind == ActorKind::User).map(UserId)
+        self.id.filter(|_| matches!(self.kind, ActorKind::User | ActorKind::Staff)).map(UserId)
     }
 
     /// Its name, as kept in histories.

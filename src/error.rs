@@ -26,6 +26,15 @@ pub enum Error {
     /// Known, but this role may not.
     #[error("not allowed")]
     Forbidden,
+    /// What can't be undone wants the password again.
+    #[error("password not proved lately")]
+    ProofNeeded,
+    /// The organization asks for a second factor that this person has not set up.
+    #[error("second factor not set up")]
+    TwoFactorNeeded,
+    /// Staff look at an organization after they have said why.
+    #[error("no visit is open")]
+    VisitNeeded,
     /// Input that was not accepted, by field.
     #[error("{} field(s) not accepted", .0.len())]
     Invalid(Vec<FieldError>),
@@ -148,6 +157,9 @@ impl From<&Error> for ClientError {
             Error::NotFound => Self::new(404, "not_found", "There is nothing here."),
             Error::Unauthenticated => Self::new(401, "unauthenticated", "Sign in first."),
             Error::Forbidden => Self::new(403, "forbidden", "Your role does not allow this."),
+            Error::ProofNeeded => Self::new(403, "password_needed", "Enter your password again: the last time is over an hour ago."),
+            Error::TwoFactorNeeded => Self::new(403, "two_factor_needed", "This organization asks for two-factor sign-in. Set it up first."),
+            Error::VisitNeeded => Self::new(403, "visit_needed", "Say first why you look at this organization."),
             Error::Invalid(fields) => {
                 Self { fields: fields.clone(), ..Self::new(422, "invalid_request", "Some fields were not accepted.") }
             }

@@ -7,9 +7,9 @@
 //!
 //! | layer | modules | may use |
 //! |---|---|---|
-//! | kernel | `clock` `ids` `secret` `error` `outcome` `raw_json` `wake` `metrics` `config` `courier` `slowdown` | each other |
+//! | kernel | `clock` `ids` `secret` `error` `outcome` `raw_json` `wake` `metrics` `config` `courier` `slowdown` `mail` | each other |
 //! | shared | `schema` `actor` `profile` `openapi` (the Partner API described) `db` `batch` `site` | kernel |
-//! | capabilities | `audit` `credits` `orgs` `accounts` `keys` `jobs` `usage` `admission` `webhooks` `programs` | shared, kernel, and the edges below |
+//! | capabilities | `audit` `credits` `orgs` `accounts` `keys` `jobs` `usage` `admission` `webhooks` `programs` `support` | shared, kernel, and the edges below |
 //! | database at home | `postgres` | nothing of ours |
 //! | beside the edges | `json_call` (what the edges for the company's own programs share) | `programs`, kernel |
 //! | edges | `web` (the dashboard), `partner_api` `worker_api` `verify_api` `sandbox` (the built-in worker), `delivery` (what sends webhooks) | capabilities, shared, kernel; never each other, `schema` or `diesel` |
@@ -17,7 +17,7 @@
 //!
 //! Capabilities are synchronous, take a connection first and whose data it is next, and know nothing of HTTP. Sideways they
 //! use each other in one direction only: all may write to `audit`; `orgs` opens accounts in `credits`, and ends `keys` with the
-//! membership that they inherit from; `accounts` reads `orgs`;
+//! membership that they inherit from; `accounts` reads `orgs`, and so does `support`;
 //! `credits` tells `webhooks` when they run low;
 //! `keys` tells their `usage`; `jobs` moves `credits`; `admission` settles through `jobs`, `credits` and `usage`. Edges hand what is to be
 //! sent over the counter in [`courier`], behind which `delivery` sends it. `tests/it/tidy.rs` holds all this to be true.
@@ -43,6 +43,7 @@ pub mod ids;
 pub mod jobs;
 pub mod json_call;
 pub mod keys;
+pub mod mail;
 pub mod metrics;
 pub mod news;
 pub mod openapi;
@@ -62,6 +63,7 @@ pub mod server;
 pub mod site;
 pub mod slowdown;
 mod statement;
+pub mod support;
 pub mod usage;
 pub mod verify_api;
 pub mod wake;

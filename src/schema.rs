@@ -13,6 +13,8 @@ diesel::table! {
         ends_at -> Nullable<Timestamptz>,
         end_reason -> Nullable<Text>,
         ended_by -> Nullable<Text>,
+        leaked_at -> Nullable<Timestamptz>,
+        leaked_where -> Nullable<Text>,
     }
 }
 
@@ -186,6 +188,7 @@ diesel::table! {
         suspended_at -> Nullable<Timestamptz>,
         suspended_reason -> Nullable<Text>,
         created_at -> Timestamptz,
+        two_factor_required_at -> Nullable<Timestamptz>,
     }
 }
 
@@ -248,6 +251,8 @@ diesel::table! {
         user_agent -> Text,
         created_at -> Timestamptz,
         seen_at -> Timestamptz,
+        id -> Uuid,
+        proved_at -> Timestamptz,
     }
 }
 
@@ -321,6 +326,56 @@ diesel::table! {
         staff_role -> Nullable<Text>,
         last_organization_id -> Nullable<Uuid>,
         created_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    membership_invitations (organization_id, id) {
+        organization_id -> Uuid,
+        id -> Uuid,
+        email -> Text,
+        role -> Text,
+        token_digest -> Bytea,
+        created_at -> Timestamptz,
+        created_by -> Text,
+        expires_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    recovery_codes (user_id, digest) {
+        user_id -> Uuid,
+        digest -> Bytea,
+        used_at -> Nullable<Timestamptz>,
+    }
+}
+
+diesel::table! {
+    sign_in_challenges (token_digest) {
+        token_digest -> Bytea,
+        user_id -> Uuid,
+        expires_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    support_visits (organization_id, id) {
+        organization_id -> Uuid,
+        id -> Uuid,
+        user_id -> Uuid,
+        reason -> Text,
+        opened_at -> Timestamptz,
+        ends_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    totp_seeds (user_id) {
+        user_id -> Uuid,
+        sealed -> Bytea,
+        created_at -> Timestamptz,
+        confirmed_at -> Nullable<Timestamptz>,
+        last_step -> Int8,
     }
 }
 
@@ -433,7 +488,12 @@ diesel::joinable!(api_keys -> organizations (organization_id));
 diesel::joinable!(invitations -> users (user_id));
 diesel::joinable!(memberships -> organizations (organization_id));
 diesel::joinable!(memberships -> users (user_id));
+diesel::joinable!(membership_invitations -> organizations (organization_id));
 diesel::joinable!(sessions -> users (user_id));
+diesel::joinable!(sign_in_challenges -> users (user_id));
+diesel::joinable!(support_visits -> organizations (organization_id));
+diesel::joinable!(support_visits -> users (user_id));
+diesel::joinable!(totp_seeds -> users (user_id));
 
 diesel::allow_tables_to_appear_in_same_query!(
     api_key_secrets,
@@ -452,14 +512,19 @@ diesel::allow_tables_to_appear_in_same_query!(
     invitations,
     jobs,
     key_uses,
+    membership_invitations,
     memberships,
     organizations,
     rate_windows,
+    recovery_codes,
     request_holds,
     requests,
     service_tokens,
     sessions,
+    sign_in_challenges,
     sign_in_throttles,
+    support_visits,
+    totp_seeds,
     usage_days,
     usage_hours,
     usage_pending,

@@ -1,12 +1,14 @@
 //! What every edge of one running instance shares.
 
 use std::ops::RangeInclusive;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::IpNet;
 
 use crate::db::Db;
+use crate::mail::Mailer;
 use crate::news::News;
 use crate::profile::Profile;
 use crate::sealed::Keyring;
@@ -28,6 +30,31 @@ pub struct Site {
     pub retention: Retention,
     /// Rung after a commit that left something to deliver.
     pub news: News,
+    /// What sends links by e-mail, where a server for it is set.
+    pub mail: Option<Mailer>,
+    /// What becomes of keys that were found in public.
+    pub leaks: Arc<LeakRules>,
+    /// Proxies in front, whose word on where a request comes from is taken.
+    pub proxies: Arc<[IpNet]>,
+}
+
+/// What becomes of keys that were found in public.
+#[derive(Debug, Clone, Default)]
+pub struct LeakRules {
+    /// What is done to a key that works.
+    pub then: LeakedKeys,
+    /// Keys that sign reports, as GitHub publishes them; none: reports need no signature.
+    pub signers: Option<PathBuf>,
+}
+
+/// What is done to a key that was found in public and works.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+pub enum LeakedKeys {
+    /// It is revoked before the finder is answered.
+    #[default]
+    Revoke,
+    /// Its organization's admins are told.
+    Flag,
 }
 
 /// How long usage is kept.

@@ -144,6 +144,9 @@ impl<'a> Seat<'a> {
             webhooks: Arc::new(WebhookRules::default()),
             retention: latchkey::site::Retention::default(),
             news: Default::default(),
+            mail: None,
+            leaks: Default::default(),
+            proxies: Default::default(),
         };
         let world = Net { resolver: Resolver::Fixed(Arc::new(|_| Some(Vec::new()))), ..Net::default() };
         let instance = Instance { site: site.clone(), listener, workers: 2, cluster: None, signals: false, demo: false, world };

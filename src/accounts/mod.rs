@@ -2,8 +2,10 @@
 
 mod invitations;
 mod password;
+mod proof;
 pub mod sessions;
 mod sign_in;
+pub mod two_factor;
 
 use diesel::pg::PgConnection;
 use diesel::prelude::*;
@@ -12,9 +14,10 @@ use time::OffsetDateTime;
 
 pub use invitations::{Invitation, accept_invitation, invitation, invite};
 pub use password::{HashedPassword, Password};
+pub use proof::{begin_proof, finish_proof};
 pub use sign_in::{Attempt, Verified, begin_sign_in, finish_sign_in, forget_old};
 
-use crate::actor::{Actor, ActorKind, Role};
+use crate::actor::{Actor, ActorKind, Role, StaffRole};
 use crate::audit;
 use crate::error::{Error, Result};
 use crate::ids::{OrgId, UserId};
@@ -34,7 +37,7 @@ pub struct User {
     pub email: String,
     /// Empty when none was given.
     pub name: String,
-    /// `support` or `operator`, for staff.
+    /// `support` or `operator`, for staff; see [`User::staff`].
     pub staff_role: Option<String>,
     /// Where it was last.
     pub last_organization_id: Option<OrgId>,
@@ -45,24 +48,10 @@ impl User {
     pub fn label(&self) -> &str {
         if self.name.is_empty() { &self.email } else { &self.name }
     }
-}
 
-/// What staff may do in every organization.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum StaffRole {
-    /// Looks.
-    Support,
-    /// Also suspends, grants, sets limits.
-    Operator,
-}
-
-impl StaffRole {
-    /// As the database writes it.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Support => "support",
-            Self::Operator => "operator",
-        }
+    /// What it may do in every organization, for staff.
+    pub fn staff(&self) -> Option<StaffRole> {
+        self.staff_role.as_deref().and_then(StaffRole::parse)
     }
 }
 
@@ -179,6 +168,8 @@ pub struct Visit {
     pub user: User,
     /// All its organizations, by name.
     pub organizations: Vec<(Organization, Role)>,
+    /// Whether it signs in with a second factor.
+    pub has_two_factor: bool,
 }
 
 /// What a page needs to know of a signed-in person who opens `slug`; remembers that organization as the last one.
@@ -192,13 +183,14 @@ pub fn visit(conn: &mut PgConnection, user: UserId, slug: Option<&str>) -> Resul
     if let Some((organization, _)) = opened.filter(|(organization, _)| user.last_organization_id != Some(organization.id)) {
         diesel::update(users::table.find(user.id)).set(users::last_organization_id.eq(organization.id)).execute(conn)?;
     }
-    Ok(Visit { user, organizations })
+    let has_two_factor = two_factor::is_on(conn, user.id)?;
+    Ok(Visit { user, organizations, has_two_factor })
 }
 
 fn operate(actor: &Actor) -> Result<()> {
     match actor.kind() {
         ActorKind::CommandLine | ActorKind::System => Ok(()),
-        ActorKind::User | ActorKind::Key => Err(Error::Forbidden),
+        ActorKind::User | ActorKind::Staff | ActorKind::Key => Err(Error::Forbidden),
     }
 }
 

@@ -4,11 +4,12 @@ use diesel::pg::PgConnection;
 use diesel::prelude::*;
 use serde_json::Value;
 use time::{Duration, OffsetDateTime};
+use uuid::Uuid;
 
 use super::{User, record};
 use crate::actor::Actor;
 use crate::error::{Error, Result};
-use crate::ids::UserId;
+use crate::ids::{self, UserId};
 use crate::schema::{sessions, users};
 use crate::secret::SecretDigest;
 
@@ -18,6 +19,17 @@ pub const IDLE: Duration = Duration::hours(12);
 pub const ABSOLUTE: Duration = Duration::days(7);
 /// A busy session is written at most this often.
 const TOUCH: Duration = Duration::minutes(1);
+
+/// A session that lasts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Session {
+    /// What names it to its person; not what the cookie carries.
+    pub id: Uuid,
+    /// Whose it is.
+    pub user: UserId,
+    /// When the password was last proved in it.
+    pub proved_at: OffsetDateTime,
+}
 
 /// Starts a session of a person that has just proved who it is; audited.
 ///
@@ -36,6 +48,8 @@ pub fn create(
                 sessions::user_agent.eq(user_agent),
                 sessions::created_at.eq(now),
                 sessions::seen_at.eq(now),
+                sessions::id.eq(ids::new_uuid(now)),
+                sessions::proved_at.eq(now),
             ))
             .execute(conn)?;
         let actor = Actor::person(Some(user.id), user.label().into(), address.into(), user_agent.into());
@@ -43,35 +57,37 @@ pub fn create(
     })
 }
 
-/// The person whose session this is, while it lasts; notes that it was seen.
+/// The session of this token, while it lasts; notes that it was seen.
 ///
 /// # Errors
 /// Those of the database.
-pub fn load(conn: &mut PgConnection, now: OffsetDateTime, token: SecretDigest) -> Result<Option<UserId>> {
+pub fn load(conn: &mut PgConnection, now: OffsetDateTime, token: SecretDigest) -> Result<Option<Session>> {
     let found = find(conn, now, token)?;
     if found.is_some_and(|(_, seen_at)| seen_at <= now - TOUCH) {
         diesel::update(sessions::table.find(token).filter(sessions::seen_at.le(now - TOUCH)))
             .set(sessions::seen_at.eq(now))
             .execute(conn)?;
     }
-    Ok(found.map(|(user, _)| user))
+    Ok(found.map(|(session, _)| session))
 }
 
 /// The same for what a page asks by itself: nobody was seen, or an open page would keep its session from ever being idle.
 ///
 /// # Errors
 /// Those of the database.
-pub fn peek(conn: &mut PgConnection, now: OffsetDateTime, token: SecretDigest) -> Result<Option<UserId>> {
-    Ok(find(conn, now, token)?.map(|(user, _)| user))
+pub fn peek(conn: &mut PgConnection, now: OffsetDateTime, token: SecretDigest) -> Result<Option<Session>> {
+    Ok(find(conn, now, token)?.map(|(session, _)| session))
 }
 
-fn find(conn: &mut PgConnection, now: OffsetDateTime, token: SecretDigest) -> Result<Option<(UserId, OffsetDateTime)>> {
-    Ok(sessions::table
+fn find(conn: &mut PgConnection, now: OffsetDateTime, token: SecretDigest) -> Result<Option<(Session, OffsetDateTime)>> {
+    type Row = (Uuid, UserId, OffsetDateTime, OffsetDateTime);
+    let found: Option<Row> = sessions::table
         .find(token)
         .filter(sessions::seen_at.gt(now - IDLE).and(sessions::created_at.gt(now - ABSOLUTE)))
-        .select((sessions::user_id, sessions::seen_at))
+        .select((sessions::id, sessions::user_id, sessions::proved_at, sessions::seen_at))
         .first(conn)
-        .optional()?)
+        .optional()?;
+    Ok(found.map(|(id, user, proved_at, seen_at)| (Session { id, user, proved_at }, seen_at)))
 }
 
 /// Ends one session; audited, with where it began. One that has ended already is left alone.

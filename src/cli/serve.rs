@@ -28,7 +28,7 @@ pub fn run(settings: Settings) -> Done {
 
 /// What `serve` and `demo` have in common. `ready` is called with connections open.
 pub fn start(config: Config, demo: bool, ready: impl FnOnce(&Site, SocketAddr) -> Done) -> Done {
-    let Config { listen, public_url, place, profile, secret_key, webhooks, retention, log, log_format } = config;
+    let Config { listen, public_url, place, profile, secret_key, webhooks, retention, mail, leaks, proxies, log, log_format } = config;
     init_log(log, log_format);
     // Before the port: that it is taken, too, is then no surprise.
     let _lock = place.database_url().is_none().then(|| ServeLock::acquire(&place.data_dir)).transpose()?;
@@ -37,7 +37,7 @@ pub fn start(config: Config, demo: bool, ready: impl FnOnce(&Site, SocketAddr) -
     let public_url = public_url.unwrap_or_else(|| format!("http://{}", listener.address()));
     let keyring = secret_key.keyring()?;
     let Opened { db, cluster, .. } = Opened::migrated(&place, POOL)?;
-    let site = Site { db, profile, public_url, keyring, webhooks, retention, news: News::default() };
+    let site = Site { db, profile, public_url, keyring, webhooks, retention, news: News::default(), mail, leaks, proxies };
     let workers = std::thread::available_parallelism().map_or(2, |cores| cores.get().max(2));
     let instance = Instance { site: site.clone(), listener, workers, cluster, signals: true, demo, world: World::default() };
     let mut said = Ok(());

@@ -169,9 +169,10 @@ fn insert_secret(
 /// Ends a key for ever, with every secret that still works. Audited.
 ///
 /// # Errors
-/// `Conflict` when it is over already; `Forbidden`; `NotFound`; those of the database.
+/// `Conflict` when it is over already; `ProofNeeded`; `Forbidden`; `NotFound`; those of the database.
 pub fn revoke(conn: &mut PgConnection, actor: &Actor, now: OffsetDateTime, organization: OrgId, key: KeyId) -> Result<Key> {
     actor.require(organization, Permission::ManageKeys)?;
+    actor.require_proof(now)?;
     conn.transaction(|conn| {
         let key = lock(conn, organization, key)?;
         key.require_not_ended(now)?;

@@ -35,11 +35,12 @@ pub struct Rotation {
 ///
 /// # Errors
 /// `Invalid` (`grace`) for a period that the profile does not offer; `Conflict` where it offers no rotation at all, when the key is over, when it was rotated since
-/// the asker looked, or while an older secret is still in grace; `Forbidden`; `NotFound`; those of the database.
+/// the asker looked, or while an older secret is still in grace; `ProofNeeded`; `Forbidden`; `NotFound`; those of the database.
 pub fn rotate(
     conn: &mut PgConnection, actor: &Actor, now: OffsetDateTime, profile: &Profile, organization: OrgId, key: KeyId, rotation: Rotation,
 ) -> Result<(Key, PlainKey)> {
     actor.require(organization, Permission::ManageKeys)?;
+    actor.require_proof(now)?;
     require_offered(profile)?;
     if rotation.grace.is_some_and(|grace| !profile.keys.grace.contains(&grace)) {
         return Err(Error::field("grace", "This grace period is not offered. Choose one of those listed."));

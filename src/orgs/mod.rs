@@ -38,6 +38,8 @@ pub struct Organization {
     pub suspended_reason: Option<String>,
     /// When it was made.
     pub created_at: OffsetDateTime,
+    /// Since when its members need a second factor.
+    pub two_factor_required_at: Option<OffsetDateTime>,
 }
 
 /// Makes an organization with empty books, and grants its first credits when there are some; audited. Without a slug one
@@ -64,6 +66,7 @@ pub fn create(
         suspended_at: None,
         suspended_reason: None,
         created_at: now,
+        two_factor_required_at: None,
     };
     actor.require(organization.id, Permission::Operate)?;
     conn.transaction(|conn| {
@@ -82,7 +85,7 @@ pub fn create(
     })
 }
 
-/// Every organization, by slug. For the command line and later the support console.
+/// Every organization, by slug. For the command line.
 ///
 /// # Errors
 /// Those of the database.
@@ -90,7 +93,7 @@ pub fn list(conn: &mut PgConnection) -> Result<Vec<Organization>> {
     Ok(organizations::table.order(organizations::slug).select(Organization::as_select()).load(conn)?)
 }
 
-/// An organization by its slug, whoever asks. For the command line; a person's way is [`membership`].
+/// An organization by its slug, whoever asks. For the command line and staff; a person's way is [`membership`].
 ///
 /// # Errors
 /// `NotFound`; those of the database.

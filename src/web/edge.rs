@@ -86,17 +86,39 @@ fn error_answer(request: &HttpRequest, site: &Site, error: &ClientError, id: &st
     if error.status == 401 && (request.method().is_safe() || is_htmx(request)) {
         return to_sign_in(request);
     }
+    if request.method().is_safe() || is_htmx(request) {
+        match error.code {
+            "two_factor_needed" => return elsewhere(request, &sign_in::with_next("/account/two-factor", asked_page(request))),
+            "visit_needed" => {
+                let slug = request.match_info().get("slug").unwrap_or_default();
+                return elsewhere(request, &format!("/support/organizations/{slug}"));
+            }
+            _ => {}
+        }
+    }
     let frame = request.extensions().get::<Frame>().cloned().unwrap_or_else(|| Frame::of_site(site));
     errors::render(&frame, error, id)
 }
 
-/// What was asked is opened after signing in. htmx is told to leave the page; a 303 it would follow and swap in.
+/// What was asked is opened after signing in.
 fn to_sign_in(request: &HttpRequest) -> HttpResponse {
+    elsewhere(request, &sign_in::with_next("/sign-in", asked_page(request)))
+}
+
+/// On to another page. htmx is told to leave the one that it is in; a 303 it would follow and swap in.
+fn elsewhere(request: &HttpRequest, location: &str) -> HttpResponse {
     if is_htmx(request) {
-        let page = request.headers().get("HX-Current-URL").and_then(|url| url.to_str().ok()).and_then(path_of).unwrap_or("/");
-        return HttpResponse::build(StatusCode::UNAUTHORIZED).insert_header(("HX-Redirect", sign_in::location(page))).finish();
+        return HttpResponse::build(StatusCode::UNAUTHORIZED).insert_header(("HX-Redirect", location)).finish();
     }
-    see_other(&sign_in::location(request.uri().path_and_query().map_or("/", |whole| whole.as_str())))
+    see_other(location)
+}
+
+/// The page that the reader wanted, or is in.
+fn asked_page(request: &HttpRequest) -> &str {
+    if is_htmx(request) {
+        return request.headers().get("HX-Current-URL").and_then(|url| url.to_str().ok()).and_then(path_of).unwrap_or("/");
+    }
+    request.uri().path_and_query().map_or("/", |whole| whole.as_str())
 }
 
 fn path_of(url: &str) -> Option<&str> {
@@ -181,6 +203,9 @@ mod tests {
             webhooks: std::sync::Arc::default(),
             retention: crate::site::Retention::default(),
             news: crate::news::News::default(),
+            mail: None,
+            leaks: std::sync::Arc::default(),
+            proxies: std::sync::Arc::default(),
         };
         for trusted in ["localhost", "localhost:8080", "127.0.0.1:8080", "[::1]:8080", "[::1]"] {
             assert!(is_trustworthy(&host(trusted), &site), "{trusted}");

@@ -7,7 +7,9 @@ use crate::accounts::Visit;
 use crate::actor::Role;
 use crate::clock;
 use crate::credits::Low;
+use crate::orgs::Organization;
 use crate::site::Site;
+use crate::support;
 
 /// The tabs of the page "API", in their order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,6 +54,85 @@ impl Tab {
     }
 }
 
+/// What of the header is open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Section {
+    /// The four tabs.
+    Api,
+    /// Who belongs to the organization.
+    Members,
+    /// What was done in it.
+    AuditLog,
+    /// The reader's own account.
+    Account,
+    /// Staff: the organizations.
+    Organizations,
+    /// Staff: what was done anywhere.
+    StaffAuditLog,
+}
+
+impl Section {
+    /// Whether it is that one, for `aria-current`.
+    pub fn is(self, other: &Self) -> bool {
+        self == *other
+    }
+
+    /// The console's list.
+    pub fn is_organizations(self) -> bool {
+        self == Self::Organizations
+    }
+
+    /// The console's audit log.
+    pub fn is_staff_audit_log(self) -> bool {
+        self == Self::StaffAuditLog
+    }
+
+    /// The reader's own account.
+    pub fn is_account(self) -> bool {
+        self == Self::Account
+    }
+
+    /// As people read it.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Api => "API",
+            Self::Members => "Members",
+            Self::AuditLog | Self::StaffAuditLog => "Audit log",
+            Self::Account => "Account",
+            Self::Organizations => "Organizations",
+        }
+    }
+
+    /// Its URL below an organization, where it has one.
+    pub fn path(self) -> &'static str {
+        match self {
+            Self::Members => "members",
+            Self::AuditLog => "audit-log",
+            _ => "api-keys",
+        }
+    }
+}
+
+/// What a form that can't be undone asks of the reader.
+#[derive(Debug, Clone, Default)]
+pub struct Proof {
+    /// The last proof of the password is over an hour ago: the form has a field for it.
+    pub is_needed: bool,
+    /// What was wrong with the password that was sent.
+    pub problem: Option<String>,
+}
+
+/// The visit of somebody of the staff, for the ribbon.
+#[derive(Debug, Clone)]
+pub struct VisitView {
+    /// Why.
+    pub reason: String,
+    /// When it is over.
+    pub ends_at: OffsetDateTime,
+    /// Whole minutes until then, rounded up.
+    pub minutes: i64,
+}
+
 /// The signed-in person as the account menu shows it.
 #[derive(Debug, Clone)]
 pub struct PersonView {
@@ -61,6 +142,8 @@ pub struct PersonView {
     pub email: String,
     /// Two letters for the button.
     pub initials: String,
+    /// Whether it is staff, who have a console of their own.
+    pub is_staff: bool,
 }
 
 impl PersonView {
@@ -83,6 +166,18 @@ pub struct OrganizationView {
     pub is_admin: bool,
     /// Whether its keys are refused.
     pub is_suspended: bool,
+}
+
+impl OrganizationView {
+    fn new(organization: &Organization, is_admin: bool) -> Self {
+        Self {
+            slug: organization.slug.clone(),
+            name: organization.name.clone(),
+            initial: first_letter(&organization.name),
+            is_admin,
+            is_suspended: organization.suspended_at.is_some(),
+        }
+    }
 }
 
 /// What is around every screen. Screens embed it as `frame`; their templates extend a layout that reads it.
@@ -112,6 +207,12 @@ pub struct Frame {
     pub webhook_stopped: Option<OffsetDateTime>,
     /// That the open organization's credits run low.
     pub low: Option<Low>,
+    /// What of the header is open.
+    pub section: Section,
+    /// Staff look at an organization that is not theirs.
+    pub visit: Option<VisitView>,
+    /// Whether what can't be undone asks for the password.
+    pub proof: Proof,
 }
 
 impl Frame {
@@ -132,6 +233,9 @@ impl Frame {
             flash: None,
             webhook_stopped: None,
             low: None,
+            section: Section::Api,
+            visit: None,
+            proof: Proof::default(),
         }
     }
 
@@ -140,18 +244,35 @@ impl Frame {
         let organizations: Vec<OrganizationView> = visit
             .organizations
             .iter()
-            .map(|(organization, role)| OrganizationView {
-                slug: organization.slug.clone(),
-                name: organization.name.clone(),
-                initial: first_letter(&organization.name),
-                is_admin: *role == Role::Admin,
-                is_suspended: organization.suspended_at.is_some(),
-            })
+            .map(|(organization, role)| OrganizationView::new(organization, *role == Role::Admin))
             .collect();
         let organization = organizations.iter().find(|organization| Some(organization.slug.as_str()) == slug).cloned();
         let user = &visit.user;
-        let person = PersonView { name: user.name.clone(), email: user.email.clone(), initials: initials(user.label()) };
+        let (initials, is_staff) = (initials(user.label()), user.staff().is_some());
+        let person = PersonView { name: user.name.clone(), email: user.email.clone(), initials, is_staff };
         Self { person: Some(person), organization, organizations, ..Self::of_site(site) }
+    }
+
+    /// The same for staff who look at an organization that is not theirs.
+    pub fn visiting(self, organization: &Organization, visit: &support::Visit) -> Self {
+        let minutes = ((visit.ends_at - self.now).whole_seconds() + 59) / 60;
+        let visit = VisitView { reason: visit.reason.clone(), ends_at: visit.ends_at, minutes };
+        Self { organization: Some(OrganizationView::new(organization, false)), visit: Some(visit), ..self }
+    }
+
+    /// The same with another part of the header open.
+    pub fn in_section(self, section: Section) -> Self {
+        Self { section, ..self }
+    }
+
+    /// What the header leads to in the open organization: members have no audit log.
+    pub fn nav(&self) -> &'static [Section] {
+        if self.is_admin() { &[Section::Api, Section::Members, Section::AuditLog] } else { &[Section::Api, Section::Members] }
+    }
+
+    /// Whether the reader is in the console of the staff.
+    pub fn is_console(&self) -> bool {
+        self.visit.is_some() || matches!(self.section, Section::Organizations | Section::StaffAuditLog)
     }
 
     /// The tabs, for the layout.

@@ -10,14 +10,20 @@ use actix_web::http::header::USER_AGENT;
 use actix_web::web::Data;
 use actix_web::{FromRequest, HttpMessage, HttpRequest};
 
-use super::frame::Frame;
+use diesel::pg::PgConnection;
+use time::OffsetDateTime;
+
+use super::frame::{Frame, Proof};
 use super::{WebError, flash, session};
-use crate::accounts::{self, User};
-use crate::actor::{Actor, Role};
+use crate::accounts::{self, User, sessions};
+use crate::actor::{Actor, PROOF, Role, StaffRole};
+use crate::clock;
 use crate::credits;
 use crate::error::Error;
-use crate::orgs::Organization;
+use crate::ids::UserId;
+use crate::orgs::{self, Organization};
 use crate::site::Site;
+use crate::support::{self, Visit};
 use crate::webhooks;
 
 type Extracting<T> = Pin<Box<dyn Future<Output = Result<T, WebError>>>>;
@@ -74,6 +80,7 @@ impl FromRequest for Visitor {
 }
 
 /// Somebody who is signed in.
+#[derive(Clone)]
 pub struct Person {
     /// What the instance has.
     pub site: Data<Site>,
@@ -83,10 +90,16 @@ pub struct Person {
     pub user: User,
     /// Its organizations, by name.
     pub organizations: Vec<(Organization, Role)>,
+    /// Whether it signs in with a second factor.
+    pub has_two_factor: bool,
     /// What is around its pages.
     pub frame: Frame,
     /// Its session.
     pub session: Session,
+    /// The row of that session.
+    pub current: sessions::Session,
+    /// Where the request comes from.
+    pub client: Client,
 }
 
 impl FromRequest for Person {
@@ -95,11 +108,54 @@ impl FromRequest for Person {
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let request = request.clone();
-        Box::pin(async move { person(&request, None).await })
+        Box::pin(async move { Ok(person(&request, None).await?.0) })
     }
 }
 
-/// Somebody who belongs to the organization that the path names with `{slug}`.
+/// Somebody of the staff.
+pub struct Staff {
+    /// The person, acting for no organization as what it is on the staff.
+    pub person: Person,
+    /// That.
+    pub role: StaffRole,
+}
+
+impl FromRequest for Staff {
+    type Error = WebError;
+    type Future = Extracting<Self>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let request = request.clone();
+        Box::pin(async move {
+            let (person, _) = person(&request, None).await?;
+            // To everybody else there is no console.
+            let role = person.user.staff().ok_or(Error::NotFound)?;
+            let Client { address, user_agent } = person.client.clone();
+            let label = person.user.label().to_owned();
+            let actor = Actor::staff(person.user.id, label, role, None, address.to_string(), user_agent).proved(person.current.proved_at);
+            Ok(Self { person: Person { actor, ..person }, role })
+        })
+    }
+}
+
+/// Somebody of the staff who does more than look.
+pub struct Operator(pub Person);
+
+impl FromRequest for Operator {
+    type Error = WebError;
+    type Future = Extracting<Self>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let staff = Staff::from_request(request, payload);
+        Box::pin(async move {
+            let Staff { person, .. } = staff.await?;
+            person.actor.require_staff(StaffRole::Operator)?;
+            Ok(Self(person))
+        })
+    }
+}
+
+/// Somebody who may look at the organization that the path names with `{slug}`: a member, or staff with an open visit.
 pub struct Member {
     /// What the instance has.
     pub site: Data<Site>,
@@ -107,10 +163,14 @@ pub struct Member {
     pub actor: Actor,
     /// The organization.
     pub organization: Organization,
-    /// The person's role in it.
+    /// The person's role in it; staff look as members do.
     pub role: Role,
     /// What is around its pages.
     pub frame: Frame,
+    /// The row of its session.
+    pub current: sessions::Session,
+    /// Where the request comes from.
+    pub client: Client,
 }
 
 impl Member {
@@ -131,37 +191,67 @@ impl FromRequest for Member {
         let request = request.clone();
         Box::pin(async move {
             let slug = request.match_info().get("slug").unwrap_or_default().to_owned();
-            let person = person(&request, Some(slug.clone())).await?;
-            let found = person.organizations.into_iter().find(|(organization, _)| organization.slug == slug);
-            let (organization, role) = found.ok_or(Error::NotFound)?;
-            let Client { address, user_agent } = Client::of(&request);
-            let label = person.user.label().to_owned();
-            let actor = Actor::member(person.user.id, label, organization.id, role, address.to_string(), user_agent);
-            Ok(Self { site: person.site, actor, organization, role, frame: person.frame })
+            let (person, visited) = person(&request, Some(slug.clone())).await?;
+            let Person { site, user, organizations, has_two_factor, frame, current, client, .. } = person;
+            let (label, address, agent) = (user.label().to_owned(), client.address.to_string(), client.user_agent.clone());
+            if let Some((organization, role)) = organizations.into_iter().find(|(organization, _)| organization.slug == slug) {
+                if organization.two_factor_required_at.is_some() && !has_two_factor {
+                    return Err(Error::TwoFactorNeeded.into());
+                }
+                let actor = Actor::member(user.id, label, organization.id, role, address, agent).proved(current.proved_at);
+                return Ok(Self { site, actor, organization, role, frame, current, client });
+            }
+            let (organization, visit) = visited.ok_or(Error::NotFound)?;
+            let staff = user.staff().filter(|_| visit.is_some()).ok_or(Error::VisitNeeded)?;
+            let actor = Actor::staff(user.id, label, staff, Some(organization.id), address, agent).proved(current.proved_at);
+            Ok(Self { site, actor, organization, role: Role::Member, frame, current, client })
         })
     }
 }
 
-async fn person(request: &HttpRequest, slug: Option<String>) -> Result<Person, WebError> {
+/// The organization that staff open without being its members, with the visit if there is one.
+type Visited = Option<(Organization, Option<Visit>)>;
+
+async fn person(request: &HttpRequest, slug: Option<String>) -> Result<(Person, Visited), WebError> {
     let site = site(request)?;
-    let session = request.get_session();
-    let id = session::user(&session)?.ok_or(Error::Unauthenticated)?;
+    let (session, client, now) = (request.get_session(), Client::of(request), clock::now());
+    let current = session::current(&session)?.ok_or(Error::Unauthenticated)?;
     let opened = slug.clone();
     let look = move |conn: &mut _| {
-        let visit = accounts::visit(conn, id, opened.as_deref())?;
-        let opened = visit.organizations.iter().find(|(one, _)| Some(&one.slug) == opened.as_ref());
-        let low = opened.map(|(organization, _)| credits::low(conn, organization.id)).transpose()?.flatten();
-        let managed = opened.filter(|(_, role)| *role == Role::Admin);
+        let visit = accounts::visit(conn, current.user, opened.as_deref())?;
+        let own = visit.organizations.iter().find(|(one, _)| Some(&one.slug) == opened.as_ref());
+        let stranger = opened.filter(|_| own.is_none() && visit.user.staff().is_some());
+        let visited = stranger.map(|slug| visited(conn, &slug, current.user, now)).transpose()?.flatten();
+        let low = own.map(|(organization, _)| credits::low(conn, organization.id)).transpose()?.flatten();
+        let managed = own.filter(|(_, role)| *role == Role::Admin);
         let stopped = managed.map(|(organization, _)| webhooks::stopped(conn, organization.id)).transpose()?.flatten();
-        Ok((visit, stopped.map(|(since, _)| since), low))
+        Ok((visit, visited, stopped.map(|(since, _)| since), low))
     };
-    let (visit, webhook_stopped, low) = site.db.run(look).await?;
-    let frame = Frame { flash: shown_flash(request, &site), webhook_stopped, low, ..Frame::of_visit(&site, &visit, slug.as_deref()) };
+    let (visit, visited, webhook_stopped, low) = site.db.run(look).await?;
+    let proof = Proof { is_needed: current.proved_at + PROOF <= now, problem: None };
+    let frame = Frame::of_visit(&site, &visit, slug.as_deref());
+    let frame = Frame { flash: shown_flash(request, &site), webhook_stopped, low, proof, ..frame };
+    let frame = match &visited {
+        Some((organization, Some(visit))) => frame.visiting(organization, visit),
+        _ => frame,
+    };
     // An error page of this request stands in the same frame.
     request.extensions_mut().insert(frame.clone());
-    let Client { address, user_agent } = Client::of(request);
-    let actor = Actor::person(Some(visit.user.id), visit.user.label().into(), address.to_string(), user_agent);
-    Ok(Person { site, actor, user: visit.user, organizations: visit.organizations, frame, session })
+    let accounts::Visit { user, organizations, has_two_factor } = visit;
+    let actor = Actor::person(Some(user.id), user.label().into(), client.address.to_string(), client.user_agent.clone());
+    let actor = actor.proved(current.proved_at);
+    Ok((Person { site, actor, user, organizations, has_two_factor, frame, session, current, client }, visited))
+}
+
+fn visited(conn: &mut PgConnection, slug: &str, user: UserId, now: OffsetDateTime) -> Result<Visited, Error> {
+    match orgs::by_slug(conn, slug) {
+        Ok(organization) => {
+            let visit = support::visit(conn, organization.id, user, now)?;
+            Ok(Some((organization, visit)))
+        }
+        Err(Error::NotFound) => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 fn site(request: &HttpRequest) -> Result<Data<Site>, WebError> {

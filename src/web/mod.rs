@@ -21,6 +21,7 @@ mod home;
 mod invitations;
 mod keys;
 mod page;
+mod proof;
 pub mod routes;
 mod session;
 mod sign_in;
@@ -29,8 +30,9 @@ mod webhooks;
 
 pub use errors::WebError;
 pub use flash::{Flash, Tone};
-pub use frame::{Frame, Tab};
-pub use guard::{Client, Member, Person, Visitor};
+pub use frame::{Frame, Section, Tab};
+pub use guard::{Client, Member, Operator, Person, Staff, Visitor};
+pub use proof::prove;
 pub use page::{fragment, fragments, is_htmx, page, page_with_status, see_other, see_other_with, wants_fragment};
 pub use routes::{configure, configure_rest};
 

@@ -112,6 +112,9 @@ mod tests {
             webhooks: std::sync::Arc::default(),
             retention: crate::site::Retention::default(),
             news: crate::news::News::default(),
+            mail: None,
+            leaks: std::sync::Arc::default(),
+            proxies: std::sync::Arc::default(),
         };
         let screen = Screen { frame: Frame::of_site(&site) };
         let (whole, rows) = (screen.render().expect("renders"), screen.as_rows().render().expect("renders"));

@@ -19,10 +19,16 @@ pub enum Needs {
     Anyone,
     /// Somebody who is signed in.
     Person,
-    /// A member of the organization in the path.
+    /// A member of the organization in the path, or staff who look at it.
     Member,
+    /// An admin of the organization in the path, or staff who look at it.
+    Auditor,
     /// An admin of the organization in the path.
     Admin,
+    /// Somebody of the staff.
+    Staff,
+    /// An operator of the staff.
+    Operator,
 }
 
 /// One line of the table.

@@ -7,6 +7,7 @@ use actix_session::storage::{LoadError, SaveError, SessionKey, SessionStore, Upd
 use actix_session::{Session, SessionMiddleware};
 use actix_web::cookie::time::Duration;
 use actix_web::cookie::{Key, SameSite};
+use time::OffsetDateTime;
 
 use super::WebError;
 use super::guard::Client;
@@ -19,6 +20,8 @@ use crate::secret::{SecretDigest, random_base62};
 use crate::site::Site;
 
 const USER: &str = "user";
+const ID: &str = "id";
+const PROVED_AT: &str = "proved_at";
 const ADDRESS: &str = "address";
 /// Stands in a session that could not be loaded: an error of the store would end the request without a page.
 const AWAY: &str = "away";
@@ -59,15 +62,28 @@ pub fn begin(session: &Session, user: UserId, client: &Client) -> Result<(), Web
     Ok(())
 }
 
-/// Whose session it is.
+/// The session, if somebody is signed in.
 ///
 /// # Errors
 /// `Unavailable` when the database could not say.
-pub fn user(session: &Session) -> Result<Option<UserId>> {
+pub fn current(session: &Session) -> Result<Option<sessions::Session>> {
     if session.contains_key(AWAY) {
         return Err(Error::Unavailable("session not loaded".into()));
     }
-    Ok(session.get::<String>(USER).ok().flatten().and_then(|id| UserId::parse(&id)))
+    let text = |name: &str| session.get::<String>(name).ok().flatten();
+    let read = || {
+        let proved_at = OffsetDateTime::from_unix_timestamp(text(PROVED_AT)?.parse().ok()?).ok()?;
+        Some(sessions::Session { id: text(ID)?.parse().ok()?, user: UserId::parse(&text(USER)?)?, proved_at })
+    };
+    Ok(read())
+}
+
+/// Whose session it is.
+///
+/// # Errors
+/// As [`current`].
+pub fn user(session: &Session) -> Result<Option<UserId>> {
+    Ok(current(session)?.map(|session| session.user))
 }
 
 /// The table `sessions` as a store. What fails in writing comes out as an error of the middleware, which `edge` answers with 503.
@@ -80,13 +96,17 @@ impl SessionStore for Store {
     async fn load(&self, key: &SessionKey) -> Result<Option<HashMap<String, String>>, LoadError> {
         let Some(token) = digest(key) else { return Ok(None) };
         let (now, by_itself) = (clock::now(), self.by_itself);
-        let entry = |name: &str, value: String| Ok(Some(HashMap::from([(name.to_owned(), serde_json::Value::from(value).to_string())])));
+        let entry = |name: &str, value: String| (name.to_owned(), serde_json::Value::from(value).to_string());
         match self.db.run(move |conn| if by_itself { sessions::peek(conn, now, token) } else { sessions::load(conn, now, token) }).await {
-            Ok(Some(user)) => entry(USER, user.to_string()),
+            Ok(Some(session)) => Ok(Some(HashMap::from([
+                entry(ID, session.id.to_string()),
+                entry(USER, session.user.to_string()),
+                entry(PROVED_AT, session.proved_at.unix_timestamp().to_string()),
+            ]))),
             Ok(None) => Ok(None),
             Err(error) => {
                 tracing::error!(error = %error, "loading a session");
-                entry(AWAY, String::new())
+                Ok(Some(HashMap::from([entry(AWAY, String::new())])))
             }
         }
     }

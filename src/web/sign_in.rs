@@ -107,12 +107,12 @@ pub async fn sign_out_everywhere(person: Person) -> Answer {
     Ok(see_other_with("/sign-in", Flash::ok("Signed out everywhere.", "Every browser that was signed in has to sign in again.")))
 }
 
-/// The sign-in page that goes on to `path`.
-pub fn location(path: &str) -> String {
+/// A page of ours that goes on to `path`.
+pub fn with_next(page: &str, path: &str) -> String {
     if path == "/" || !is_local(path) {
-        return "/sign-in".into();
+        return page.into();
     }
-    let mut location = String::from("/sign-in?next=");
+    let mut location = format!("{page}?next=");
     for byte in path.bytes() {
         if byte.is_ascii_alphanumeric() || b"-_.~/".contains(&byte) {
             location.push(char::from(byte));
@@ -123,8 +123,8 @@ pub fn location(path: &str) -> String {
     location
 }
 
-/// Whether a path stays on this host. Browsers read `//host` and `/\host` as other hosts, and drop tabs and line breaks first.
-fn is_local(path: &str) -> bool {
+/// Whether a path stays on this host, and is no way in or out. Browsers read `//host` and `/\host` as other hosts, and drop tabs and line breaks first.
+pub fn is_local(path: &str) -> bool {
     path.starts_with('/')
         && !path.starts_with("//")
         && !path.contains('\\')
@@ -147,7 +147,7 @@ mod tests {
         {
             assert!(!is_local(bad), "{bad:?}");
         }
-        assert_eq!(location("/orgs/acme/usage?a=b&c=d"), "/sign-in?next=/orgs/acme/usage%3Fa%3Db%26c%3Dd");
-        assert_eq!(location("//evil.example"), "/sign-in");
+        assert_eq!(with_next("/sign-in", "/orgs/acme/usage?a=b&c=d"), "/sign-in?next=/orgs/acme/usage%3Fa%3Db%26c%3Dd");
+        assert_eq!(with_next("/sign-in", "//evil.example"), "/sign-in");
     }
 }

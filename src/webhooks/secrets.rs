@@ -40,11 +40,12 @@ pub struct SecretView {
 /// all others, at once. The new secret is to be shown once.
 ///
 /// # Errors
-/// `NotFound` where there is no webhook; `Forbidden`, `NotFound` for who may not; those of the database.
+/// `NotFound` where there is no webhook; `ProofNeeded`; `Forbidden`, `NotFound` for who may not; those of the database.
 pub fn rotate_secret(
     conn: &mut PgConnection, actor: &Actor, now: OffsetDateTime, organization: OrgId, keyring: &Keyring, overlap: Option<Duration>,
 ) -> Result<SigningSecret> {
     actor.require(organization, Permission::ManageWebhook)?;
+    actor.require_proof(now)?;
     let end = now + overlap.unwrap_or(Duration::ZERO).clamp(Duration::ZERO, OVERLAP);
     conn.transaction(|conn| {
         let url = settings::locked(conn, organization)?.url;

@@ -11,11 +11,12 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("actor", &["error", "ids"]),
     ("batch", &["db", "error", "wake"]),
     ("clock", &[]),
-    ("config", &["error", "profile", "sealed", "secret", "site"]),
+    ("config", &["error", "mail", "profile", "sealed", "secret", "site"]),
     ("courier", &["error", "ids", "secret"]),
     ("db", &["error"]),
     ("error", &[]),
     ("ids", &["clock"]),
+    ("mail", &["error"]),
     ("metrics", &[]),
     ("openapi", &["error", "ids", "outcome", "profile"]),
     ("outcome", &[]),
@@ -26,7 +27,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("sealed", &["error", "secret"]),
     ("secret", &["error"]),
     ("slowdown", &[]),
-    ("site", &["db", "news", "profile", "sealed"]),
+    ("site", &["db", "mail", "news", "profile", "sealed"]),
     ("statement", &[]),
     ("news", &["ids", "wake"]),
     ("wake", &[]),
@@ -34,7 +35,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("audit", KERNEL),
     ("credits", &[KERNEL_AND, "audit", "statement", "webhooks"]),
     ("orgs", &[KERNEL_AND, "audit", "credits", "keys"]),
-    ("accounts", &[KERNEL_AND, "audit", "orgs"]),
+    ("accounts", &[KERNEL_AND, "audit", "orgs", "sealed"]),
+    ("support", &[KERNEL_AND, "audit", "orgs"]),
     ("keys", &[KERNEL_AND, "audit", "usage"]),
     ("webhooks", &[KERNEL_AND, "audit", "batch", "courier", "sealed", "site", "statement"]),
     ("jobs", &[KERNEL_AND, "audit", "credits", "db", "wake", "webhooks"]),
@@ -44,7 +46,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     // Beside the edges: what those for programs share.
     ("json_call", &["error", "programs", "secret"]),
     // Edges: the kernel and capabilities, never each other.
-    ("web", &[EDGE, "accounts", "admission", "courier", "credits", "jobs", "keys", "openapi", "orgs", "usage", "webhooks"]),
+    ("web", &[EDGE, "accounts", "admission", "courier", "credits", "jobs", "keys", "openapi", "orgs", "support", "usage", "webhooks"]),
     ("partner_api", &[EDGE, "admission", "batch", "courier", "credits", "jobs", "keys", "openapi", "slowdown", "usage", "webhooks"]),
     ("verify_api", &[EDGE, "admission", "batch", "json_call", "keys", "programs", "slowdown", "usage"]),
     ("worker_api", &[EDGE, "jobs", "json_call", "programs"]),
@@ -56,7 +58,7 @@ const KERNEL: &[&str] = &["actor", "clock", "error", "ids", "outcome", "profile"
 const EDGE: &str = "(the kernel that an edge sees)";
 const EDGE_KERNEL: &[&str] =
     &["actor", "clock", "courier", "db", "error", "ids", "metrics", "news", "outcome", "profile", "raw_json", "secret", "site", "wake"];
-const CAPABILITIES: &[&str] = &["accounts", "admission", "audit", "credits", "jobs", "keys", "orgs", "programs", "usage", "webhooks"];
+const CAPABILITIES: &[&str] = &["accounts", "admission", "audit", "credits", "jobs", "keys", "orgs", "programs", "support", "usage", "webhooks"];
 const EDGES: &[&str] = &["delivery", "json_call", "partner_api", "sandbox", "verify_api", "web", "worker_api"];
 /// These see everything: they put it together.
 const ASSEMBLY: &[&str] = &["cli", "lib", "main", "server"];

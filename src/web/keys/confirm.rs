@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix_web::HttpRequest;
+use actix_web::http::StatusCode;
 use actix_web::web::{Form, Path};
+use actix_web::{HttpRequest, HttpResponse};
 use askama::Template;
 use serde::Deserialize;
 use time::OffsetDateTime;
@@ -17,7 +18,7 @@ use crate::error::{Error, Result};
 use crate::ids::new_uuid;
 use crate::keys::{self, KeyView, PlainKey, Rotation};
 use crate::profile::Profile;
-use crate::web::{Answer, Flash, Frame, Member, fragment, page, see_other_with, wants_fragment};
+use crate::web::{Answer, Flash, Frame, Member, WebError, fragment, page, page_with_status, prove, see_other_with, wants_fragment};
 
 /// Which of the two.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -34,6 +35,8 @@ struct Confirm {
     view: KeyView,
     verb: Verb,
     once: Uuid,
+    /// The grace period that is chosen, in whole seconds.
+    grace: u64,
     /// A page of its own, whose question is the h1.
     whole: bool,
 }
@@ -108,16 +111,40 @@ pub async fn confirm_revocation(member: Member, request: HttpRequest, path: Path
 }
 
 async fn ask(member: Member, request: &HttpRequest, path: &Path<(String, String)>, verb: Verb) -> Answer {
+    let whole = !wants_fragment(request);
+    match question(&member, path, verb, 0, whole).await? {
+        Ok(screen) if whole => page(&screen),
+        Ok(screen) => fragment(&screen.as_confirm()),
+        Err(why) => refused(member, "Nothing was changed.", why).await,
+    }
+}
+
+/// The question; or why it makes no sense.
+async fn question(member: &Member, path: &Path<(String, String)>, verb: Verb, grace: u64, whole: bool) -> Result<Result<Confirm>, WebError> {
     let (organization, key, now) = (member.organization.id, key_of(path)?, member.frame.now);
     let view = member.site.db.run(move |conn| keys::find(conn, organization, key, now)).await?;
     member.require_admin()?;
     if let Err(why) = possible(&member.site.profile, &view, verb) {
-        return refused(member, "Nothing was changed.", why).await;
+        return Ok(Err(why));
     }
     let (frame, profile) = (member.frame.clone(), member.site.profile.clone());
-    let whole = !wants_fragment(request);
-    let screen = Confirm { frame, profile, view, verb, once: new_uuid(now), whole };
-    if whole { page(&screen) } else { fragment(&screen.as_confirm()) }
+    Ok(Ok(Confirm { frame, profile, view, verb, once: new_uuid(now), grace, whole }))
+}
+
+/// The question once more, when the password is needed and was not the right one; none: go on.
+async fn unproved(
+    member: &mut Member, path: &Path<(String, String)>, verb: Verb, grace: u64, password: Option<&str>,
+) -> Result<Option<HttpResponse>, WebError> {
+    member.require_admin()?;
+    match prove(member, password).await {
+        Err(Error::ProofNeeded) => {}
+        proved => return Ok(proved.map(|()| None)?),
+    }
+    match question(member, path, verb, grace, true).await? {
+        Ok(screen) => page_with_status(StatusCode::UNPROCESSABLE_ENTITY, &screen).map(Some),
+        // What makes no sense is told so by what would do it.
+        Err(_) => Ok(None),
+    }
 }
 
 /// Whether it makes sense to ask.
@@ -139,10 +166,21 @@ pub struct RotationFields {
     /// That the page showed.
     generation: i32,
     once: Uuid,
+    password: Option<String>,
+}
+
+/// What a form that can't be undone may bring.
+#[derive(Deserialize)]
+pub struct ProofFields {
+    password: Option<String>,
 }
 
 /// `POST …/api-keys/{key}/rotation`. The answer alone shows the new key.
-pub async fn rotate(member: Member, path: Path<(String, String)>, fields: Option<Form<RotationFields>>) -> Answer {
+pub async fn rotate(mut member: Member, path: Path<(String, String)>, fields: Option<Form<RotationFields>>) -> Answer {
+    let (grace, password) = fields.as_ref().map_or((0, None), |form| (form.grace, form.password.as_deref()));
+    if let Some(again) = unproved(&mut member, &path, Verb::Rotate, grace, password).await? {
+        return Ok(again);
+    }
     match try_rotate(&member, &path, fields).await {
         Ok((key, plain)) => {
             let banner = Banner::new("Key rotated. Here is your new API key", &member.site, plain, &key.permissions);
@@ -171,7 +209,11 @@ async fn try_rotate(member: &Member, path: &Path<(String, String)>, fields: Opti
 }
 
 /// `POST …/api-keys/{key}/revocation`. Goes on to the page with the receipt open.
-pub async fn revoke(member: Member, path: Path<(String, String)>) -> Answer {
+pub async fn revoke(mut member: Member, path: Path<(String, String)>, fields: Option<Form<ProofFields>>) -> Answer {
+    let password = fields.and_then(|form| form.into_inner().password);
+    if let Some(again) = unproved(&mut member, &path, Verb::Revoke, 0, password.as_deref()).await? {
+        return Ok(again);
+    }
     let key = key_of(&path)?;
     let (actor, organization, now) = (member.actor.clone(), member.organization.id, member.frame.now);
     match member.site.db.run(move |conn| keys::revoke(conn, &actor, now, organization, key)).await {

@@ -1,6 +1,7 @@
 //! Rotating the signing secret. The answer to the POST alone shows the new one.
 
 use actix_web::HttpRequest;
+use actix_web::http::StatusCode;
 use actix_web::web::Form;
 use askama::Template;
 use serde::Deserialize;
@@ -11,7 +12,7 @@ use crate::actor::Permission;
 use crate::db;
 use crate::error::{Error, Result};
 use crate::secret::SigningSecret;
-use crate::web::{Answer, Flash, Frame, Member, fragment, page, wants_fragment};
+use crate::web::{Answer, Flash, Frame, Member, fragment, page, page_with_status, prove, wants_fragment};
 use crate::webhooks::{self, OVERLAP, SecretView};
 
 #[derive(Template)]
@@ -24,6 +25,8 @@ struct Confirm {
     overlap_ends_at: OffsetDateTime,
     /// What signs now can't be opened: it signs nothing, now or later.
     is_shut: bool,
+    /// Whether the old one is to go on signing for a while.
+    overlaps: bool,
     /// A page of its own, whose question is the h1.
     whole: bool,
 }
@@ -35,24 +38,44 @@ pub struct Fields {
     old: String,
     /// Of the secret that the page showed: the form rotates it and no other, however often it is sent.
     generation: i32,
+    password: Option<String>,
 }
 
 /// `GET …/webhooks/secret-rotation`.
 pub async fn confirm_rotation(member: Member, request: HttpRequest) -> Answer {
     member.require_admin()?;
+    let whole = !wants_fragment(&request);
+    match question(&member, true, whole).await? {
+        None => refused(member, "Nothing to rotate.", no_webhook()).await,
+        Some(screen) if whole => page(&screen),
+        Some(screen) => fragment(&screen.as_confirm()),
+    }
+}
+
+async fn question(member: &Member, overlaps: bool, whole: bool) -> Result<Option<Confirm>> {
     let (organization, now, keyring) = (member.organization.id, member.frame.now, member.site.keyring.clone());
     let look = move |conn: &mut _| Ok((webhooks::read(conn, organization, now)?, webhooks::are_shut(conn, organization, now, &keyring)?));
     let (webhook, is_shut) = member.site.db.run(look).await?;
-    let Some(webhook) = webhook else { return refused(member, "Nothing to rotate.", no_webhook()).await };
+    let Some(webhook) = webhook else { return Ok(None) };
     let others = webhook.secrets.len().saturating_sub(1);
     let current = webhook.secrets.into_iter().next().ok_or(Error::NotFound)?;
-    let (overlap_ends_at, whole) = (member.frame.now + OVERLAP, !wants_fragment(&request));
-    let screen = Confirm { frame: member.frame, current, others, overlap_ends_at, is_shut, whole };
-    if whole { page(&screen) } else { fragment(&screen.as_confirm()) }
+    let (frame, overlap_ends_at) = (member.frame.clone(), now + OVERLAP);
+    Ok(Some(Confirm { frame, current, others, overlap_ends_at, is_shut, overlaps, whole }))
 }
 
 /// `POST …/webhooks/secret-rotation`.
-pub async fn rotate(member: Member, fields: Option<Form<Fields>>) -> Answer {
+pub async fn rotate(mut member: Member, fields: Option<Form<Fields>>) -> Answer {
+    member.require_admin()?;
+    match prove(&mut member, fields.as_ref().and_then(|form| form.password.as_deref())).await {
+        Err(Error::ProofNeeded) => {
+            let overlaps = fields.is_none_or(|form| form.old == "overlap");
+            return match question(&member, overlaps, true).await? {
+                Some(screen) => page_with_status(StatusCode::UNPROCESSABLE_ENTITY, &screen),
+                None => refused(member, "The secret was not rotated.", no_webhook()).await,
+            };
+        }
+        proved => proved?,
+    }
     match try_rotate(&member, fields).await {
         Ok((secret, true)) => with_secret(member, Flash::ok("Secret rotated.", "Both secrets sign for 24 hours."), secret).await,
         Ok((secret, false)) => with_secret(member, Flash::ok("Secret rotated.", "The old one signs nothing any more."), secret).await,

@@ -350,6 +350,9 @@ async fn the_desk_serves_until_it_is_stopped() {
         keyring: SecretKey([7; 32]).into(),
         retention: latchkey::site::Retention::default(),
         news: Default::default(),
+        mail: None,
+        leaks: Default::default(),
+        proxies: Default::default(),
         webhooks: Arc::new(rules(&["127.0.0.0/8"])),
     };
     let (courier, errands) = Courier::open();

@@ -63,6 +63,9 @@ impl World {
             webhooks: Arc::default(),
             retention: latchkey::site::Retention::default(),
             news: Default::default(),
+            mail: None,
+            leaks: Default::default(),
+            proxies: Default::default(),
         }
     }
 

@@ -1,7 +1,7 @@
 //! Organizations and their people.
 
-use latchkey::accounts::{self, StaffRole};
-use latchkey::actor::{Actor, Role};
+use latchkey::accounts;
+use latchkey::actor::{Actor, Role, StaffRole};
 use latchkey::audit;
 use latchkey::error::Error;
 use latchkey::{clock, credits, orgs};

@@ -88,6 +88,9 @@ impl App {
             webhooks: Arc::new(rules),
             retention: latchkey::site::Retention::default(),
             news: Default::default(),
+            mail: None,
+            leaks: Default::default(),
+            proxies: Default::default(),
         };
         let instance = Instance { site: site.clone(), listener, workers: 2, cluster: None, signals: false, demo: false, world: no_names() };
         let (ready, started) = mpsc::channel();

@@ -69,6 +69,9 @@ impl Desk {
             webhooks: Arc::default(),
             retention: latchkey::site::Retention::default(),
             news: News::default(),
+            mail: None,
+            leaks: Default::default(),
+            proxies: Default::default(),
         };
         let (courier, mut errands) = Courier::open();
         let book = Arc::new(Mutex::new(Book::default()));

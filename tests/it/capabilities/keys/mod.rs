@@ -45,7 +45,7 @@ fn organization(conn: &mut PgConnection, slug: &str) -> OrgId {
 
 fn person(organization: OrgId, role: Role) -> Actor {
     let user = UserId::new(clock::now());
-    Actor::member(user, "Dana Okafor".into(), organization, role, "203.0.113.24".into(), "Firefox".into())
+    Actor::member(user, "Dana Okafor".into(), organization, role, "203.0.113.24".into(), "Firefox".into()).proved(clock::now())
 }
 
 impl World {

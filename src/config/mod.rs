@@ -1,11 +1,11 @@
 //! Settings: each an environment variable and a flag, checked all at once, every mistake named.
 
+mod read;
+
 use std::fmt::Display;
-use std::net::{SocketAddr, ToSocketAddrs as _};
-use std::ops::RangeInclusive;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 use clap::{Args, ValueEnum as _};
 use ipnet::IpNet;
@@ -14,7 +14,9 @@ use tracing_subscriber::EnvFilter;
 use crate::error::{Error, FieldError, Result};
 use crate::profile::Profile;
 use crate::sealed::{KeyFile, Keyring, SecretKey, parse_keys};
-use crate::site::{Retention, WebhookRules};
+use crate::mail::Mailer;
+use crate::site::{LeakRules, LeakedKeys, Retention, WebhookRules};
+use read::{addresses, days, pauses, port_ranges, proxies, ranges, truth};
 
 /// Where the data is: for every command that looks into the database.
 #[derive(Debug, Clone, Args)]
@@ -187,6 +189,21 @@ pub struct Settings {
     /// Days that the charts are kept
     #[arg(long, env = "LATCHKEY_ROLLUP_DAYS", value_name = "DAYS", default_value = "730")]
     rollup_days: String,
+    /// Server for e-mail with links: smtps://user:password@mail.example.com; without it links are shown alone
+    #[arg(long, env = "LATCHKEY_SMTP_URL", value_name = "URL", hide_env_values = true)]
+    smtp_url: Option<String>,
+    /// Whom e-mail is from
+    #[arg(long, env = "LATCHKEY_SMTP_FROM", value_name = "ADDRESS")]
+    smtp_from: Option<String>,
+    /// What is done to a key that was found in public: revoke or flag
+    #[arg(long, env = "LATCHKEY_LEAKED_KEYS", value_name = "revoke|flag", default_value = "revoke")]
+    leaked_keys: String,
+    /// File with the public keys that sign GitHub's reports, as GitHub publishes them; without it reports need no signature
+    #[arg(long, env = "LATCHKEY_LEAK_SIGNERS_FILE", value_name = "FILE")]
+    leak_signers_file: Option<PathBuf>,
+    /// Proxies in front, whose X-Forwarded-For is believed: 10.1.0.0/16,::1
+    #[arg(long, env = "LATCHKEY_TRUSTED_PROXIES", value_name = "CIDR,…", default_value = "")]
+    trusted_proxies: String,
     /// What is logged: info, warn, latchkey=debug, latchkey::request=off
     #[arg(long, env = "LATCHKEY_LOG", value_name = "FILTER", default_value = "info")]
     log: String,
@@ -212,6 +229,12 @@ pub struct Config {
     pub webhooks: Arc<WebhookRules>,
     /// How long usage is kept.
     pub retention: Retention,
+    /// What sends links by e-mail.
+    pub mail: Option<Mailer>,
+    /// What becomes of keys that were found in public.
+    pub leaks: Arc<LeakRules>,
+    /// Proxies in front.
+    pub proxies: Arc<[IpNet]>,
     /// What is logged.
     pub log: EnvFilter,
     /// And how.
@@ -222,6 +245,16 @@ impl Settings {
     /// Where the data is.
     pub fn place(&self) -> &Place {
         &self.place
+    }
+
+    fn mailer(&self) -> Result<Option<Mailer>> {
+        let given = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
+        match (given(&self.smtp_url), given(&self.smtp_from)) {
+            (Some(url), Some(from)) => Mailer::new(&url, &from).map(Some),
+            (None, None) => Ok(None),
+            (Some(_), None) => Err(Error::field("LATCHKEY_SMTP_FROM", "It is missing beside LATCHKEY_SMTP_URL: whom are messages from?")),
+            (None, Some(_)) => Err(Error::field("LATCHKEY_SMTP_URL", "It is missing beside LATCHKEY_SMTP_FROM.")),
+        }
     }
 
     /// Checks every setting.
@@ -244,22 +277,26 @@ impl Settings {
         let history_days = mistakes.note("LATCHKEY_HISTORY_DAYS", days(&self.history_days, 1));
         let rollup_days = mistakes.note("LATCHKEY_ROLLUP_DAYS", days(&self.rollup_days, history_days.unwrap_or(1)));
         let retention = history_days.zip(rollup_days).map(|(history_days, rollup_days)| Retention { history_days, rollup_days });
+        let mail = mistakes.keep(self.mailer());
+        let then = LeakedKeys::from_str(&self.leaked_keys, true).map_err(|_| format!("{:?} is neither revoke nor flag.", self.leaked_keys));
+        let then = mistakes.note("LATCHKEY_LEAKED_KEYS", then);
+        let proxies = mistakes.note("LATCHKEY_TRUSTED_PROXIES", proxies(&self.trusted_proxies));
         let log = EnvFilter::try_new(format!("actix_server=warn,{}", self.log))
             .map_err(|e| format!("{:?} is not a filter like info or latchkey=debug: {e}.", self.log));
         let log = mistakes.note("LATCHKEY_LOG", log);
         let format = LogFormat::from_str(&self.log_format, true).map_err(|_| format!("{:?} is neither text nor json.", self.log_format));
         let log_format = mistakes.note("LATCHKEY_LOG_FORMAT", format);
-        match (listen, public_url, profile, secret_key, allow, allow_http, ports, retries, retention, log, log_format) {
+        let webhooks = allow.zip(allow_http).zip(ports.zip(retries));
+        let people = mail.zip(then).zip(proxies);
+        match (listen, public_url, profile, secret_key, webhooks, retention, people, log, log_format) {
             (
                 Some(listen),
                 Some(public_url),
                 Some(profile),
                 Some(secret_key),
-                Some(allow),
-                Some(allow_http),
-                Some(ports),
-                Some(retries),
+                Some(((allow, allow_http), (ports, retries))),
                 Some(retention),
+                Some(((mail, then), proxies)),
                 Some(log),
                 Some(log_format),
             ) if mistakes.0.is_empty() => Ok(Config {
@@ -270,6 +307,9 @@ impl Settings {
                 secret_key,
                 webhooks: Arc::new(WebhookRules { allow, allow_http, ports, retries }),
                 retention,
+                mail,
+                leaks: Arc::new(LeakRules { then, signers: self.leak_signers_file.filter(|file| !file.as_os_str().is_empty()) }),
+                proxies: proxies.into(),
                 log,
                 log_format,
             }),
@@ -310,65 +350,4 @@ fn named(name: &'static str, error: Error) -> Error {
         }
         other => other,
     }
-}
-
-fn addresses(listen: &str) -> Result<Vec<SocketAddr>, String> {
-    let wrong = |why: String| format!("{listen:?} is not an address to listen on, like 127.0.0.1:8080 or [::]:80{why}.");
-    let mut found: Vec<SocketAddr> = listen.to_socket_addrs().map_err(|e| wrong(format!(" ({e})")))?.collect();
-    found.dedup();
-    if found.is_empty() { Err(wrong(String::new())) } else { Ok(found) }
-}
-
-fn ranges(list: &str) -> Result<Vec<IpNet>, String> {
-    let parse = |text: &str| {
-        let net = text.parse::<IpNet>().or_else(|_| text.parse::<std::net::IpAddr>().map(IpNet::from));
-        let net = net.map_err(|_| format!("{text:?} is not a range of addresses like 10.1.0.0/16."))?;
-        if may_be_allowed(&net) {
-            Ok(net)
-        } else {
-            Err(format!("{text} is not inside a loopback or private range, the only ones to allow."))
-        }
-    };
-    list.split(',').map(str::trim).filter(|text| !text.is_empty()).map(parse).collect()
-}
-
-/// Loopback, RFC 1918, RFC 6598 and unique local ranges: every other one is either public or never to be reached.
-fn may_be_allowed(net: &IpNet) -> bool {
-    ["127.0.0.0/8", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "::1/128", "fc00::/7"]
-        .iter()
-        .filter_map(|range| range.parse::<IpNet>().ok())
-        .any(|range| range.contains(net))
-}
-
-fn truth(text: &str) -> Result<bool, String> {
-    match text.to_ascii_lowercase().as_str() {
-        "true" | "1" | "yes" => Ok(true),
-        "false" | "0" | "no" | "" => Ok(false),
-        _ => Err(format!("{text:?} is neither true nor false.")),
-    }
-}
-
-fn port_ranges(list: &str) -> Result<Vec<RangeInclusive<u16>>, String> {
-    let parse = |text: &str| {
-        let (from, to) = text.split_once('-').unwrap_or((text, text));
-        let port = |text: &str| text.trim().parse::<u16>().ok().filter(|port| *port > 0);
-        let range = port(from).zip(port(to)).filter(|(from, to)| from <= to);
-        range.map(|(from, to)| from..=to).ok_or_else(|| format!("{text:?} is neither a port nor a range like 1024-65535."))
-    };
-    let ports: Vec<_> = list.split(',').map(str::trim).filter(|text| !text.is_empty()).map(parse).collect::<Result<_, _>>()?;
-    if ports.is_empty() { Err("It names no port.".into()) } else { Ok(ports) }
-}
-
-fn days(text: &str, least: u16) -> Result<u16, String> {
-    let days = text.trim().parse().ok().filter(|days| (least..=36_500).contains(days));
-    days.ok_or_else(|| format!("{text:?} is not between {least} and 36500 days."))
-}
-
-fn pauses(list: &str) -> Result<Vec<Duration>, String> {
-    let parse = |text: &str| {
-        let seconds = text.parse::<u32>().ok().filter(|seconds| (1..=604_800).contains(seconds));
-        seconds.map(|seconds| Duration::from_secs(seconds.into())).ok_or_else(|| format!("{text:?} is not between 1 and 604800 seconds."))
-    };
-    let pauses: Vec<Duration> = list.split(',').map(str::trim).map(parse).collect::<Result<_, _>>()?;
-    if pauses.len() <= 20 { Ok(pauses) } else { Err(format!("{} tries are more than 20.", pauses.len())) }
 }

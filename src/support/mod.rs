@@ -1,0 +1,113 @@
+//! Staff looking at organizations. A visit is asked for with a reason, lasts an hour, and stands in the organization's own
+//! audit log; while it lasts its person reads what members read, and changes nothing.
+
+use diesel::pg::PgConnection;
+use diesel::prelude::*;
+use serde_json::{Value, json};
+use time::{Duration, OffsetDateTime};
+use uuid::Uuid;
+
+use crate::actor::{Actor, StaffRole};
+use crate::audit;
+use crate::error::{Error, Result};
+use crate::ids::{OrgId, UserId, new_uuid};
+use crate::orgs::{self, Organization};
+use crate::schema::{organizations, support_visits};
+
+/// How long a visit lasts.
+pub const VISIT: Duration = Duration::hours(1);
+const REASON_MOST: usize = 200;
+
+/// A visit that lasts.
+#[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable)]
+#[diesel(table_name = support_visits, check_for_backend(diesel::pg::Pg))]
+pub struct Visit {
+    /// Its id.
+    pub id: Uuid,
+    /// The ticket, or whatever was said.
+    pub reason: String,
+    /// When it began.
+    pub opened_at: OffsetDateTime,
+    /// When it is over.
+    pub ends_at: OffsetDateTime,
+}
+
+/// The visit of this person to an organization, while it lasts.
+///
+/// # Errors
+/// Those of the database.
+pub fn visit(conn: &mut PgConnection, organization: OrgId, user: UserId, now: OffsetDateTime) -> Result<Option<Visit>> {
+    Ok(lasting(organization, user, now).order(support_visits::ends_at.desc()).select(Visit::as_select()).first(conn).optional()?)
+}
+
+#[diesel::dsl::auto_type(no_type_alias)]
+fn lasting(organization: OrgId, user: UserId, now: OffsetDateTime) -> _ {
+    let own = support_visits::organization_id.eq(organization).and(support_visits::user_id.eq(user));
+    support_visits::table.filter(own).filter(support_visits::ends_at.gt(now))
+}
+
+/// Opens an organization for the acting person of the staff, for an hour. One that is open goes on under the new reason, and
+/// lasts an hour from now. Audited in the organization's own log.
+///
+/// # Errors
+/// `Invalid` for `reason`; `NotFound`, also for an actor that is not staff; those of the database.
+pub fn open(conn: &mut PgConnection, actor: &Actor, now: OffsetDateTime, slug: &str, reason: &str) -> Result<Organization> {
+    actor.require_staff(StaffRole::Support)?;
+    let user = actor.user_id().ok_or(Error::Forbidden)?;
+    let reason = reason.trim();
+    if !(1..=REASON_MOST).contains(&reason.chars().count()) || reason.chars().any(char::is_control) {
+        return Err(Error::field("reason", format!("Say why in 1 to {REASON_MOST} characters on one line: a ticket will do.")));
+    }
+    conn.transaction(|conn| {
+        let organization = orgs::by_slug(conn, slug)?;
+        diesel::update(lasting(organization.id, user, now)).set(support_visits::ends_at.eq(now)).execute(conn)?;
+        diesel::insert_into(support_visits::table)
+            .values((
+                support_visits::organization_id.eq(organization.id),
+                support_visits::id.eq(new_uuid(now)),
+                support_visits::user_id.eq(user),
+                support_visits::reason.eq(reason),
+                support_visits::opened_at.eq(now),
+                support_visits::ends_at.eq(now + VISIT),
+            ))
+            .execute(conn)?;
+        let after = json!({"reason": reason, "ends_at": audit::moment(Some(now + VISIT))});
+        record(conn, actor, now, &organization, "support.opened", Value::Null, after)?;
+        Ok(organization)
+    })
+}
+
+/// Ends the acting person's visit before its hour is over. Audited; nothing happens where none is open.
+///
+/// # Errors
+/// `NotFound`, also for an actor that is not staff; those of the database.
+pub fn end(conn: &mut PgConnection, actor: &Actor, now: OffsetDateTime, organization: OrgId) -> Result<()> {
+    actor.require_staff(StaffRole::Support)?;
+    let user = actor.user_id().ok_or(Error::Forbidden)?;
+    conn.transaction(|conn| {
+        let organization: Organization = organizations::table.find(organization).select(Organization::as_select()).first(conn)?;
+        let before: Option<OffsetDateTime> = diesel::update(lasting(organization.id, user, now))
+            .set(support_visits::ends_at.eq(now))
+            .returning(support_visits::opened_at)
+            .get_result(conn)
+            .optional()?;
+        let Some(opened_at) = before else { return Ok(()) };
+        let before = json!({"opened_at": audit::moment(Some(opened_at))});
+        record(conn, actor, now, &organization, "support.ended", before, Value::Null)
+    })
+}
+
+fn record(
+    conn: &mut PgConnection, actor: &Actor, now: OffsetDateTime, organization: &Organization, action: &'static str, before: Value,
+    after: Value,
+) -> Result<()> {
+    let event = audit::Event {
+        organization: Some(organization.id),
+        action,
+        target_id: organization.id.to_string(),
+        target_label: organization.name.clone(),
+        before,
+        after,
+    };
+    audit::record(conn, actor, now, event)
+}
