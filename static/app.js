@@ -2,7 +2,7 @@
 // What it expects of the markup: data-copy, data-copy-text, data-relative, data-local, data-zone, data-close, data-opens, #dialog, #new-key, #announce.
 (() => {
   const $ = (selector, root = document) => root.querySelector(selector);
-  const all = (selector) => document.querySelectorAll(selector), once = ':is(#new-key, #webhook-secret)'; // shown once
+  const all = (selector) => document.querySelectorAll(selector), once = ':is(#new-key, #webhook-secret, #recovery-codes)'; // shown once
   const announce = (text) => { const at = $('#announce'); at.textContent = ''; setTimeout(() => { at.textContent = text; }, 50); };
 
   // Copying. navigator.clipboard exists on https and localhost only, hence the older command, hence selecting for the reader.

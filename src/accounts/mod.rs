@@ -1,21 +1,25 @@
 //! People: their accounts, passwords, one-time links, sign-in and sessions. What an organization lets them do is in `orgs`.
 
+mod challenge;
 mod invitations;
 mod password;
 mod proof;
 pub mod sessions;
 mod sign_in;
+mod throttle;
 pub mod two_factor;
 
 use diesel::pg::PgConnection;
 use diesel::prelude::*;
 use serde_json::{Value, json};
 use time::OffsetDateTime;
+use uuid::Uuid;
 
+pub use challenge::{Answered, answer_challenge, challenge};
 pub use invitations::{Invitation, accept_invitation, invitation, invite};
 pub use password::{HashedPassword, Password};
 pub use proof::{begin_proof, finish_proof};
-pub use sign_in::{Attempt, Verified, begin_sign_in, finish_sign_in, forget_old};
+pub use sign_in::{Attempt, Device, Verified, begin_sign_in, finish_sign_in, forget_old};
 
 use crate::actor::{Actor, ActorKind, Role, StaffRole};
 use crate::audit;
@@ -92,10 +96,7 @@ pub fn create(conn: &mut PgConnection, actor: &Actor, now: OffsetDateTime, email
 pub fn ensure(conn: &mut PgConnection, actor: &Actor, now: OffsetDateTime, email: &str, name: Option<&str>) -> Result<(User, bool)> {
     operate(actor)?;
     let email = normalize_email(email)?;
-    let name = name.unwrap_or_default().trim();
-    if name.chars().count() > NAME_MOST || name.chars().any(char::is_control) {
-        return Err(Error::field("name", format!("Use at most {NAME_MOST} characters on one line.")));
-    }
+    let name = check_name(name.unwrap_or_default())?;
     conn.transaction(|conn| {
         let made: Option<User> = diesel::insert_into(users::table)
             .values((users::id.eq(UserId::new(now)), users::email.eq(&email), users::name.eq(name), users::created_at.eq(now)))
@@ -150,14 +151,62 @@ pub fn set_password(conn: &mut PgConnection, actor: &Actor, now: OffsetDateTime,
     conn.transaction(|conn| put_password(conn, actor, now, user, password).map(drop))
 }
 
+/// A new password that a person chose in its session: every other session and every open link ends. Audited.
+///
+/// # Errors
+/// `ProofNeeded`; `Unauthenticated` when the actor is no person; those of the database.
+pub fn change_password(
+    conn: &mut PgConnection, actor: &Actor, now: OffsetDateTime, session: Uuid, password: &HashedPassword,
+) -> Result<usize> {
+    actor.require_proof(now)?;
+    let id = actor.user_id().ok_or(Error::Unauthenticated)?;
+    conn.transaction(|conn| {
+        let ended = sessions::delete_others_of(conn, id, session)?;
+        write_password(conn, actor, now, id, password, json!({"sessions_ended": ended}))?;
+        Ok(ended)
+    })
+}
+
+/// What people see of the acting person from now on. Audited.
+///
+/// # Errors
+/// `Invalid` for `name`; `Unauthenticated` when the actor is no person; those of the database.
+pub fn rename(conn: &mut PgConnection, actor: &Actor, now: OffsetDateTime, name: &str) -> Result<()> {
+    let id = actor.user_id().ok_or(Error::Unauthenticated)?;
+    let name = check_name(name)?;
+    conn.transaction(|conn| {
+        let before: User = users::table.find(id).select(User::as_select()).for_no_key_update().first(conn)?;
+        if before.name == name {
+            return Ok(());
+        }
+        diesel::update(users::table.find(id)).set(users::name.eq(&name)).execute(conn)?;
+        record(conn, actor, now, "account.renamed", &before, json!({"name": before.name}), json!({"name": name}))
+    })
+}
+
+fn check_name(name: &str) -> Result<String> {
+    let name = name.trim();
+    if name.chars().count() > NAME_MOST || name.chars().any(char::is_control) {
+        return Err(Error::field("name", format!("Use at most {NAME_MOST} characters on one line.")));
+    }
+    Ok(name.to_owned())
+}
+
 fn put_password(conn: &mut PgConnection, actor: &Actor, now: OffsetDateTime, user: UserId, password: &HashedPassword) -> Result<User> {
+    sessions::delete_all_of(conn, user)?;
+    write_password(conn, actor, now, user, password, Value::Null)
+}
+
+fn write_password(
+    conn: &mut PgConnection, actor: &Actor, now: OffsetDateTime, user: UserId, password: &HashedPassword, after: Value,
+) -> Result<User> {
     let user: User = diesel::update(users::table.find(user))
         .set(users::password_hash.eq(password.as_str()))
         .returning(User::as_returning())
         .get_result(conn)?;
-    sessions::delete_all_of(conn, user.id)?;
     invitations::forget_open(conn, user.id)?;
-    record(conn, actor, now, "account.password_set", &user, Value::Null, Value::Null)?;
+    challenge::forget_challenges(conn, user.id)?;
+    record(conn, actor, now, "account.password_set", &user, Value::Null, after)?;
     Ok(user)
 }
 

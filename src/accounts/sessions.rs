@@ -121,6 +121,56 @@ pub fn end_everywhere(conn: &mut PgConnection, actor: &Actor, now: OffsetDateTim
     })
 }
 
+/// A session as its person sees it.
+#[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable)]
+#[diesel(table_name = sessions, check_for_backend(diesel::pg::Pg))]
+pub struct SessionView {
+    /// What names it.
+    pub id: Uuid,
+    /// Where it began.
+    pub address: String,
+    /// With which program.
+    pub user_agent: String,
+    /// When.
+    pub created_at: OffsetDateTime,
+    /// When it was last used, to the minute.
+    pub seen_at: OffsetDateTime,
+}
+
+/// The sessions of a person that last, the one used last first.
+///
+/// # Errors
+/// Those of the database.
+pub fn list(conn: &mut PgConnection, user: UserId, now: OffsetDateTime) -> Result<Vec<SessionView>> {
+    Ok(sessions::table
+        .filter(sessions::user_id.eq(user))
+        .filter(sessions::seen_at.gt(now - IDLE).and(sessions::created_at.gt(now - ABSOLUTE)))
+        .order((sessions::seen_at.desc(), sessions::id))
+        .select(SessionView::as_select())
+        .load(conn)?)
+}
+
+/// Ends one session of the acting person; audited, with where it began.
+///
+/// # Errors
+/// `NotFound` for one that has ended, or is somebody else's; `Unauthenticated` when the actor is no person; those of the database.
+pub fn end(conn: &mut PgConnection, actor: &Actor, now: OffsetDateTime, id: Uuid) -> Result<()> {
+    let owner = actor.user_id().ok_or(Error::Unauthenticated)?;
+    conn.transaction(|conn| {
+        let user: User = users::table.find(owner).select(User::as_select()).first(conn)?;
+        let own = sessions::table.filter(sessions::id.eq(id).and(sessions::user_id.eq(owner)));
+        let (address, user_agent): (String, String) =
+            diesel::delete(own).returning((sessions::address, sessions::user_agent)).get_result(conn)?;
+        let before = serde_json::json!({"address": address, "user_agent": user_agent});
+        record(conn, actor, now, "session.ended", &user, before, Value::Null)
+    })
+}
+
+/// Removes every session of a person but this one, as part of what ends them. Returns how many there were.
+pub(super) fn delete_others_of(conn: &mut PgConnection, user: UserId, kept: Uuid) -> Result<usize> {
+    Ok(diesel::delete(sessions::table.filter(sessions::user_id.eq(user).and(sessions::id.ne(kept)))).execute(conn)?)
+}
+
 /// Removes every session of a person, as part of what ends them.
 pub(super) fn delete_all_of(conn: &mut PgConnection, user: UserId) -> Result<usize> {
     Ok(diesel::delete(sessions::table.filter(sessions::user_id.eq(user))).execute(conn)?)

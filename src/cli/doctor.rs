@@ -7,10 +7,11 @@ use serde_json::json;
 use super::failure::{Done, Failure};
 use super::opened::Opened;
 use super::output::{Output, say};
+use super::secret_key;
 use crate::config::{self, KeyPlace, Settings};
 use crate::error::{Error, Result};
 use crate::sealed::{Keyring, SecretKey};
-use crate::{audit, clock, credits, db, webhooks};
+use crate::{audit, clock, credits, db};
 
 /// More than this between our clock and the database's is wrong: limits and leases go by both.
 const SKEW: time::Duration = time::Duration::seconds(2);
@@ -139,12 +140,12 @@ fn audit_log(conn: &mut PgConnection) -> Result<Result<String, String>> {
 fn sealed(conn: &mut PgConnection, keyring: Option<&Keyring>) -> Result<Result<String, String>> {
     // Without a key none opens, whichever is tried.
     let keyring = keyring.cloned().map_or_else(|| SecretKey::generate().map(Keyring::from), Ok)?;
-    let (all, shut) = webhooks::check_secrets(conn, &keyring)?;
+    let (all, shut) = secret_key::check(conn, &keyring)?;
     Ok(match (all, shut) {
         (0, _) => Ok("nothing yet".into()),
-        (_, 0) => Ok(format!("all {all} signing secrets of webhooks open with the secret key")),
+        (_, 0) => Ok(format!("all {all} secrets of webhooks and of two-factor sign-in open with the secret key")),
         _ => Err(format!(
-            "{shut} of {all} signing secrets of webhooks do not open; put the secret key that they were sealed with behind the \
+            "{shut} of {all} secrets of webhooks and of two-factor sign-in do not open; put the secret key that they were sealed with behind the \
              current one, on a line of its own, and run `latchkey secret-key rotate`"
         )),
     })

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use super::failure::{Done, Failure};
 use super::opened::Opened;
 use super::output::{Output, say};
+use crate::accounts::two_factor;
 use crate::config::{KeyPlace, Place, Secret};
 use crate::error::{Error, Result};
 use crate::sealed::{KeyFile, Keyring, SecretKey};
@@ -38,7 +39,7 @@ pub fn run(command: Command) -> Done {
         KeyPlace::Setting(keys) => {
             let sealed = in_database(&place, |conn| {
                 let keyring = Keyring::new(keys[0].clone(), keys[1..].iter().cloned());
-                webhooks::holding_secrets(conn, |conn| webhooks::reseal(conn, &keyring))
+                holding_all(conn, |conn| reseal(conn, &keyring))
             })?;
             let value = json!({"sealed_again": sealed, "kept_in": Value::Null});
             output.print(&value, || {
@@ -56,15 +57,15 @@ pub fn run(command: Command) -> Done {
 
 fn turn_over(output: Output, place: &Place, file: &KeyFile) -> Done {
     let sealed = in_database(place, |conn| {
-        let sealed = webhooks::holding_secrets(conn, |conn| {
+        let sealed = holding_all(conn, |conn| {
             let keys = keys_of(file)?;
             // Several: somebody has put the new one in front already, or was interrupted after it.
             if let [old] = &keys[..] {
                 write(file, &[SecretKey::generate()?, old.clone()])?;
             }
-            webhooks::reseal(conn, &Keyring::of_file(file.clone())?)
+            reseal(conn, &Keyring::of_file(file.clone())?)
         })?;
-        webhooks::holding_secrets(conn, |conn| drop_old(conn, file))?;
+        holding_all(conn, |conn| drop_old(conn, file))?;
         Ok(sealed)
     })?;
     output.print(&json!({"sealed_again": sealed, "kept_in": file.path()}), || {
@@ -76,11 +77,29 @@ fn turn_over(output: Output, place: &Place, file: &KeyFile) -> Done {
 /// Leaves the newest key alone in the file, if it opens everything.
 fn drop_old(conn: &mut PgConnection, file: &KeyFile) -> Result<()> {
     let newest = keys_of(file)?.swap_remove(0);
-    match webhooks::check_secrets(conn, &Keyring::from(newest.clone()))? {
+    match check(conn, &Keyring::from(newest.clone()))? {
         (_, 0) => write(file, &[newest]),
         // Somebody changed the file meanwhile.
         (_, shut) => Err(Error::Conflict(format!("{shut} secrets want an older key, which stays. Run it again."))),
     }
+}
+
+/// Does `work` while nobody can write what is sealed.
+fn holding_all<T>(conn: &mut PgConnection, work: impl FnOnce(&mut PgConnection) -> Result<T>) -> Result<T> {
+    webhooks::holding_secrets(conn, |conn| {
+        two_factor::hold_seeds(conn)?;
+        work(conn)
+    })
+}
+
+fn reseal(conn: &mut PgConnection, keyring: &Keyring) -> Result<usize> {
+    Ok(webhooks::reseal(conn, keyring)? + two_factor::reseal(conn, keyring)?)
+}
+
+/// How much is sealed, and how much of it this keyring does not open.
+pub fn check(conn: &mut PgConnection, keyring: &Keyring) -> Result<(usize, usize)> {
+    let (secrets, seeds) = (webhooks::check_secrets(conn, keyring)?, two_factor::check_seeds(conn, keyring)?);
+    Ok((secrets.0 + seeds.0, secrets.1 + seeds.1))
 }
 
 fn keys_of(file: &KeyFile) -> Result<Vec<SecretKey>> {

@@ -14,8 +14,8 @@ use diesel::pg::PgConnection;
 use time::OffsetDateTime;
 
 use super::frame::{Frame, Proof};
-use super::{WebError, flash, session};
-use crate::accounts::{self, User, sessions};
+use super::{WebError, device, flash, session};
+use crate::accounts::{self, Device, User, sessions};
 use crate::actor::{Actor, PROOF, Role, StaffRole};
 use crate::clock;
 use crate::credits;
@@ -65,6 +65,8 @@ pub struct Visitor {
     pub frame: Frame,
     /// The session, perhaps empty.
     pub session: Session,
+    /// That somebody has signed in here before.
+    pub device: Option<Device>,
 }
 
 impl FromRequest for Visitor {
@@ -74,7 +76,8 @@ impl FromRequest for Visitor {
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         ready(site(request).map(|site| {
             let frame = Frame { flash: shown_flash(request, &site), ..Frame::of_site(&site) };
-            Self { site, client: Client::of(request), frame, session: request.get_session() }
+            let device = device::read(&site, request);
+            Self { site, client: Client::of(request), frame, session: request.get_session(), device }
         }))
     }
 }

@@ -6,7 +6,7 @@ use askama::Template;
 use serde::Deserialize;
 
 use super::guard::Visitor;
-use super::{Answer, Flash, Frame, WebError, filters, page_with_status, see_other_with, session, sign_in};
+use super::{Answer, Flash, Frame, WebError, filters, page_with_status, see_other_with, sign_in};
 use crate::accounts::{self, Invitation, Password};
 use crate::clock;
 use crate::error::Error;
@@ -46,8 +46,11 @@ pub async fn accept(visitor: Visitor, token: web::Path<String>, fields: web::For
     let (address, user_agent) = (visitor.client.address.to_string(), visitor.client.user_agent.clone());
     let accept = move |conn: &mut _| accounts::accept_invitation(conn, clock::now(), &token, &hashed, &address, &user_agent);
     let user = visitor.site.db.run(accept).await?;
-    session::begin(&visitor.session, user.id, &visitor.client)?;
-    Ok(see_other_with("/", Flash::ok("Password set.", "Sign in with it from now on. The link has done its work.")))
+    sign_in::begun(
+        &visitor,
+        user.id,
+        see_other_with("/", Flash::ok("Password set.", "Sign in with it from now on. The link has done its work.")),
+    )
 }
 
 async fn form(visitor: Visitor, token: String, problem: Option<String>) -> Answer {

@@ -4,10 +4,12 @@
 //! the session, and the guard that its handler asks for: [`guard::Person`] or [`guard::Member`]. A screen is a folder or file
 //! named after its noun, here and under `templates/`.
 
+mod account;
 mod assets;
 mod charts;
 mod credits;
 mod csv;
+mod device;
 mod docs;
 mod edge;
 mod errors;
@@ -32,8 +34,8 @@ pub use errors::WebError;
 pub use flash::{Flash, Tone};
 pub use frame::{Frame, Section, Tab};
 pub use guard::{Client, Member, Operator, Person, Staff, Visitor};
-pub use proof::prove;
 pub use page::{fragment, fragments, is_htmx, page, page_with_status, see_other, see_other_with, wants_fragment};
+pub use proof::prove;
 pub use routes::{configure, configure_rest};
 
 /// What handlers answer.

@@ -62,7 +62,7 @@ pub async fn prove(who: &mut impl SignedIn, password: Option<&str>) -> Result<()
         return refuse("Enter your password: what follows can’t be undone.".into());
     };
     let (session, address) = (*current, client.address);
-    let attempt = match site.db.run(move |conn| accounts::begin_proof(conn, clock::now(), session.user, address)).await {
+    let attempt = match site.db.run(move |conn| accounts::begin_proof(conn, clock::now(), &session, address)).await {
         Ok(attempt) => attempt,
         Err(error @ Error::Limited { .. }) => return refuse(ClientError::from(&error).message.into_owned()),
         Err(error) => return Err(error),

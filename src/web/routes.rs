@@ -8,7 +8,7 @@ use actix_web::http::header::{ACCEPT, AUTHORIZATION};
 use actix_web::middleware::{Compress, from_fn};
 use actix_web::{Route, web};
 
-use super::{Answer, Member, WebError, assets, credits, docs, edge, home, invitations, keys, session, sign_in, usage, webhooks};
+use super::{Answer, Member, WebError, account, assets, credits, docs, edge, home, invitations, keys, session, sign_in, usage, webhooks};
 use crate::error::Error;
 use crate::site::Site;
 
@@ -70,8 +70,19 @@ pub const ROUTES: &[Declared] = &[
     common("/openapi.json", || web::to(docs::document)),
     get("/sign-in", Needs::Anyone, || web::to(sign_in::show)),
     post("/sign-in", Needs::Anyone, || web::to(sign_in::create)),
+    post("/sign-in/code", Needs::Anyone, || web::to(sign_in::answer)),
     post("/sign-out", Needs::Anyone, || web::to(sign_in::sign_out)),
     post("/sign-out-everywhere", Needs::Person, || web::to(sign_in::sign_out_everywhere)),
+    get("/account", Needs::Person, || web::to(account::index)),
+    post("/account/name", Needs::Person, || web::to(account::rename)),
+    post("/account/password", Needs::Person, || web::to(account::change_password)),
+    post("/account/sessions/{session}/sign-out", Needs::Person, || web::to(account::end_session)),
+    get("/account/two-factor", Needs::Person, || web::to(account::set_up)),
+    post("/account/two-factor", Needs::Person, || web::to(account::turn_on)),
+    get("/account/two-factor/recovery-codes", Needs::Person, || web::to(account::ask_renewal)),
+    post("/account/two-factor/recovery-codes", Needs::Person, || web::to(account::renew)),
+    get("/account/two-factor/removal", Needs::Person, || web::to(account::ask_off)),
+    post("/account/two-factor/removal", Needs::Person, || web::to(account::turn_off)),
     get("/invitations/{token}", Needs::Anyone, || web::to(invitations::show)),
     post("/invitations/{token}", Needs::Anyone, || web::to(invitations::accept)),
     get("/orgs/{slug}", Needs::Member, || web::to(home::organization)),

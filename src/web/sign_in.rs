@@ -2,16 +2,17 @@
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::RETRY_AFTER;
-use actix_web::web;
+use actix_web::{HttpResponse, web};
 use askama::Template;
 use serde::Deserialize;
 use tokio::sync::Semaphore;
 
 use super::guard::Visitor;
-use super::{Answer, Flash, Frame, Person, WebError, filters, page, page_with_status, see_other, see_other_with, session};
+use super::{Answer, Flash, Frame, Person, WebError, device, filters, page, page_with_status, see_other, see_other_with, session};
 use crate::accounts::{self, User, sessions};
 use crate::clock;
 use crate::error::{ClientError, Error, Result};
+use crate::ids::UserId;
 
 /// Passwords that are hashed at once: each takes 19 MiB and a processor, and waiting costs nothing.
 static HASHING: Semaphore = Semaphore::const_new(2);
@@ -21,6 +22,26 @@ static HASHING: Semaphore = Semaphore::const_new(2);
 struct SignIn {
     frame: Frame,
     email: String,
+    next: Option<String>,
+}
+
+#[derive(Template)]
+#[template(path = "sign_in/code.html")]
+struct Code {
+    frame: Frame,
+    /// What the first half of the sign-in left.
+    challenge: String,
+    next: Option<String>,
+    problem: Option<String>,
+}
+
+/// The form of the second factor.
+#[derive(Deserialize)]
+pub struct CodeFields {
+    #[serde(default)]
+    challenge: String,
+    #[serde(default)]
+    code: String,
     next: Option<String>,
 }
 
@@ -49,35 +70,95 @@ pub async fn show(visitor: Visitor, asked: web::Query<Asked>) -> Answer {
     page(&SignIn { frame: visitor.frame, email: String::new(), next })
 }
 
-/// `POST /sign-in`. One answer for every failure.
+/// `POST /sign-in`. One answer for every failure; who has a second factor is asked for it.
 pub async fn create(visitor: Visitor, fields: web::Form<Fields>) -> Answer {
     let Fields { email, password, next } = fields.into_inner();
     let next = next.filter(|path| is_local(path));
     let error = match prove(&visitor, email.clone(), password).await {
-        Ok(user) => {
-            session::begin(&visitor.session, user.id, &visitor.client)?;
-            return Ok(see_other(next.as_deref().unwrap_or("/")));
-        }
+        Ok(user) => return proved(visitor, user, next).await,
         Err(error @ (Error::Unauthenticated | Error::Limited { .. })) => ClientError::from(&error),
         Err(error) => return Err(WebError(error)),
     };
-    let status = StatusCode::from_u16(error.status).unwrap_or(StatusCode::UNAUTHORIZED);
     let why = match error.retry_after_s {
-        Some(_) => error.message.into_owned(),
+        Some(_) => error.message.clone().into_owned(),
         None => "E-mail and password do not match. Check both and try again.".into(),
     };
     let frame = Frame { flash: Some(Flash::fail("Not signed in.", why)), ..visitor.frame };
-    let mut response = page_with_status(status, &SignIn { frame, email: email.chars().take(254).collect(), next })?;
+    refused(&error, &SignIn { frame, email: email.chars().take(254).collect(), next })
+}
+
+/// The form once more, with the status of what was wrong.
+fn refused(error: &ClientError, screen: &impl Template) -> Answer {
+    let status = StatusCode::from_u16(error.status).unwrap_or(StatusCode::UNAUTHORIZED);
+    let mut response = page_with_status(status, screen)?;
     if let Some(seconds) = error.retry_after_s {
         response.headers_mut().insert(RETRY_AFTER, seconds.into());
     }
     Ok(response)
 }
 
+/// On with somebody whose password was right.
+async fn proved(visitor: Visitor, user: User, next: Option<String>) -> Answer {
+    let id = user.id;
+    match visitor.site.db.run(move |conn| accounts::challenge(conn, clock::now(), id)).await? {
+        Some(token) => page(&Code { frame: visitor.frame, challenge: token.reveal().to_owned(), next, problem: None }),
+        None => begun(&visitor, user.id, see_other(next.as_deref().unwrap_or("/"))),
+    }
+}
+
+/// `POST /sign-in/code`: the second factor.
+pub async fn answer(visitor: Visitor, fields: web::Form<CodeFields>) -> Answer {
+    let CodeFields { challenge, code, next } = fields.into_inner();
+    let next = next.filter(|path| is_local(path));
+    let (address, user_agent) = (visitor.client.address.to_string(), visitor.client.user_agent.clone());
+    let (keyring, token) = (visitor.site.keyring.clone(), challenge.clone());
+    let answer = move |conn: &mut _| accounts::answer_challenge(conn, clock::now(), &keyring, &token, &code, &address, &user_agent);
+    let error = match visitor.site.db.run(answer).await {
+        Ok(answered) => {
+            let to = next.as_deref().unwrap_or("/");
+            let response = answered.recovery_codes_left.map_or_else(|| see_other(to), |left| see_other_with(to, codes_left(left)));
+            return begun(&visitor, answered.user.id, response);
+        }
+        Err(Error::NotFound) => return Ok(see_other_with(&with_next("/sign-in", next.as_deref().unwrap_or("/")), too_late())),
+        Err(error @ (Error::Unauthenticated | Error::Limited { .. })) => ClientError::from(&error),
+        Err(error) => return Err(WebError(error)),
+    };
+    let problem = match error.retry_after_s {
+        Some(_) => error.message.clone().into_owned(),
+        None => "This is no code of this moment, and no recovery code that is left. Each works once.".into(),
+    };
+    refused(&error, &Code { frame: visitor.frame, challenge, next, problem: Some(problem) })
+}
+
+fn too_late() -> Flash {
+    Flash::fail("Not signed in.", "The code came more than ten minutes after the password, or a second time. Begin again.")
+}
+
+fn codes_left(left: i64) -> Flash {
+    let next = match left {
+        0 => "It was the last one. Make new ones under Account.".into(),
+        1 => "One is left. Make new ones under Account.".into(),
+        _ => format!("{left} are left."),
+    };
+    Flash { tone: super::Tone::Wait, ..Flash::ok("Signed in with a recovery code.", next) }
+}
+
+/// Starts the session, in a browser that is known from now on.
+///
+/// # Errors
+/// As [`session::begin`].
+pub fn begun(visitor: &Visitor, user: UserId, mut response: HttpResponse) -> Answer {
+    session::begin(&visitor.session, user, &visitor.client)?;
+    if let Some(cookie) = device::cookie(&visitor.site, user) {
+        response.add_cookie(&cookie).map_err(|e| Error::internal("a cookie", e))?;
+    }
+    Ok(response)
+}
+
 async fn prove(visitor: &Visitor, email: String, password: String) -> Result<User> {
     let db = &visitor.site.db;
-    let client = visitor.client.clone();
-    let attempt = db.run(move |conn| accounts::begin_sign_in(conn, clock::now(), &email, client.address)).await?;
+    let (address, device) = (visitor.client.address, visitor.device);
+    let attempt = db.run(move |conn| accounts::begin_sign_in(conn, clock::now(), &email, address, device)).await?;
     let verified = hashing(move || attempt.verify(&password)).await?;
     let (address, user_agent) = (visitor.client.address.to_string(), visitor.client.user_agent.clone());
     db.run(move |conn| accounts::finish_sign_in(conn, clock::now(), verified, &address, &user_agent)).await

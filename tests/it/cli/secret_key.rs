@@ -327,8 +327,8 @@ fn a_key_that_does_not_open_everything_changes_nothing() {
     assert!(std::fs::read_to_string(&named).unwrap().contains(&stranger), "a key was dropped");
     let doctor = world.cli.run(&["doctor", "--secret-key-file", named.to_str().unwrap()]);
     assert_eq!(doctor.status, 1);
-    assert!(doctor.out.contains("2 of 2 signing secrets of webhooks do not open"), "{doctor:?}");
-    assert!(world.cli.run(&["doctor"]).ok().out.contains("all 2 signing secrets of webhooks open"));
+    assert!(doctor.out.contains("2 of 2 secrets of webhooks and of two-factor sign-in do not open"), "{doctor:?}");
+    assert!(world.cli.run(&["doctor"]).ok().out.contains("all 2 secrets of webhooks and of two-factor sign-in open"));
     // With the right one behind it, everything is sealed with the first, as the doctor says.
     std::fs::write(&named, format!("{stranger}\n{}\n", world.lines()[0])).unwrap();
     rotate(&["--secret-key-file", named.to_str().unwrap()]).ok();

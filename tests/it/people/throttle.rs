@@ -23,7 +23,7 @@ fn account(conn: &mut PgConnection, now: OffsetDateTime, email: &str) {
 
 fn attempt(conn: &mut PgConnection, now: OffsetDateTime, email: &str, password: &str, address: &str) -> Result<User> {
     let address: IpAddr = address.parse().unwrap();
-    let verified = accounts::begin_sign_in(conn, now, email, address)?.verify(password);
+    let verified = accounts::begin_sign_in(conn, now, email, address, None)?.verify(password);
     accounts::finish_sign_in(conn, now, verified, &address.to_string(), "guesser")
 }
 
