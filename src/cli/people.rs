@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::failure::{Done, Failure};
 use super::opened::{organization, work};
 use super::output::Output;
-use crate::accounts::{self, HashedPassword, Password, User};
+use crate::accounts::{self, HashedPassword, Password, User, two_factor};
 use crate::actor::{Actor, Role, StaffRole};
 use crate::clock;
 use crate::config::{Place, Reach};
@@ -52,6 +52,16 @@ pub enum UserCommand {
         output: Output,
         #[command(flatten)]
         reach: Reach,
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Turn two-factor sign-in off for a person who has lost device and recovery codes, and end its sessions
+    ResetTwoFactor {
+        /// E-mail address of the account
+        #[arg(long)]
+        email: String,
+        #[command(flatten)]
+        output: Output,
         #[command(flatten)]
         place: Place,
     },
@@ -109,6 +119,7 @@ pub fn user(command: UserCommand) -> Done {
         UserCommand::Role { membership, role } => return membership.change(Some(role)),
         UserCommand::Remove { membership } => return membership.change(None),
         UserCommand::Invite { email, output, reach, place } => return invite(&email, output, &reach, &place),
+        UserCommand::ResetTwoFactor { email, output, place } => return reset_two_factor(&email, output, &place),
     };
     let place = account.place.clone();
     account.make(|account, password| {
@@ -163,6 +174,18 @@ fn invite(email: &str, output: Output, reach: &Reach, place: &Place) -> Done {
     let link = link(&public_url, &token);
     output.print(&json!({"id": user.id, "email": user.email, "invitation": link}), || {
         format!("With this link {} chooses a password. It works once, for 7 days, and older links no longer do:\n{link}", user.email)
+    });
+    Ok(())
+}
+
+fn reset_two_factor(email: &str, output: Output, place: &Place) -> Done {
+    let user = work(place, |conn, actor| {
+        let (user, _) = known(conn, actor, email)?;
+        two_factor::reset(conn, actor, clock::now(), &user)?;
+        Ok(user)
+    })?;
+    output.print(&json!({"id": user.id, "email": user.email, "two_factor": false}), || {
+        format!("{} signs in with the password alone, until it is set up again. Its sessions have ended.", user.email)
     });
     Ok(())
 }

@@ -72,8 +72,7 @@ struct ErrorPage<'a> {
 
 /// The page for an error.
 pub fn render(frame: &Frame, error: &ClientError, request_id: &str) -> HttpResponse {
-    let member_of = frame.organization.as_ref().map(|organization| organization.name.as_str());
-    let (title, heading, sentence) = words(error, member_of);
+    let (title, heading, sentence) = words(error, frame);
     let page = ErrorPage { frame, title, heading, sentence, error, request_id };
     let status = StatusCode::from_u16(error.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut response = HttpResponse::build(status);
@@ -88,12 +87,19 @@ pub fn render(frame: &Frame, error: &ClientError, request_id: &str) -> HttpRespo
 }
 
 /// Title, heading and sentence. What the capability said about a conflict or a delay is for the reader, as it is.
-fn words(error: &ClientError, member_of: Option<&str>) -> (&'static str, &'static str, String) {
+fn words(error: &ClientError, frame: &Frame) -> (&'static str, &'static str, String) {
     let own = || error.message.to_string();
     match error.status {
         401 => ("Not signed in", "You are not signed in", "Your session has ended, or never began. Nothing was changed.".into()),
         403 if error.code == "cross_origin" => ("Not allowed", "Another site asked for this", own()),
+        403 if error.code == "visit_needed" => ("Not allowed", "Say first why you look at this organization", own()),
+        403 if error.code == "two_factor_needed" => ("Not allowed", "Two-factor sign-in is needed here", own()),
+        403 if error.code == "password_needed" => ("Not allowed", "Your password is needed", own()),
+        403 if frame.is_console() => {
+            ("Not allowed", "Your role does not allow this", "Staff look, operators do more. Nothing was changed.".into())
+        }
         403 => {
+            let member_of = frame.organization.as_ref().map(|organization| organization.name.as_str());
             let who = member_of.map_or_else(String::new, |name| format!("You are a member of {name}. "));
             ("Not allowed", "Only admins can do this", format!("{who}Ask an admin to do this, or to make you one. Nothing was changed."))
         }

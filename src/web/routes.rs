@@ -120,6 +120,31 @@ pub const ROUTES: &[Declared] = &[
     post("/orgs/{slug}/credits/threshold", Needs::Admin, || web::to(credits::set_threshold)),
 ];
 
+/// Who may ask follows from where it is: a line that says something else doesn't compile.
+const _: () = {
+    let mut at = 0;
+    while at < ROUTES.len() {
+        let route = &ROUTES[at];
+        let of_organization = matches!(route.needs, Needs::Member | Needs::Auditor | Needs::Admin);
+        let of_staff = matches!(route.needs, Needs::Staff | Needs::Operator);
+        assert!(begins(route.path, "/orgs/") == of_organization, "a path below /orgs needs a Member, an Auditor or an Admin");
+        assert!(begins(route.path, "/support") == of_staff, "a path below /support needs Staff or an Operator");
+        at += 1;
+    }
+};
+
+const fn begins(path: &str, with: &str) -> bool {
+    let (path, with) = (path.as_bytes(), with.as_bytes());
+    let mut at = 0;
+    while at < with.len() {
+        if at >= path.len() || path[at] != with[at] {
+            return false;
+        }
+        at += 1;
+    }
+    true
+}
+
 /// Serves the table on paths of its own, each in its middleware: whatever else the server has keeps clear of them. Pages below
 /// `/orgs` that don't exist are told so by the dashboard.
 pub fn configure(config: &mut web::ServiceConfig, site: &Site) {

@@ -6,6 +6,7 @@ mod embedded;
 mod log;
 mod receiver;
 mod secret_key;
+mod seeds;
 mod serving;
 mod settings;
 

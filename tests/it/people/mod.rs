@@ -1,14 +1,18 @@
 //! People, their sessions and the frame around their pages.
 
+mod account;
 mod assets;
 mod edge;
 mod guard;
+mod guesses;
 mod invitations;
 mod members;
 mod orgs;
+mod proof;
 mod sessions;
 mod sign_in;
 mod throttle;
+mod two_factor;
 
 use diesel::sql_types::{BigInt, Text};
 use diesel::{PgConnection, QueryableByName, RunQueryDsl, sql_query};

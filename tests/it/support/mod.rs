@@ -18,6 +18,7 @@ mod make;
 pub mod receiver;
 mod record;
 mod server;
+pub mod totp;
 mod webhooks;
 
 pub use app::{App, NOBODY};
