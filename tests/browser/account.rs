@@ -24,8 +24,7 @@ fn an_admin_turns_on_two_factor_and_signs_in_with_a_code() {
     let world = World::start();
     let scene = world.make().org().admin();
     let person = world.signed_in(scene.an_admin());
-    person.click("account of");
-    person.click("Account");
+    person.open("/account");
     person.see("Set up two-factor sign-in");
     person.inspect("account");
     person.click("Set up two-factor sign-in");
@@ -47,8 +46,8 @@ fn an_admin_turns_on_two_factor_and_signs_in_with_a_code() {
     person.click("Done");
     person.see("10 recovery codes are left");
     person.inspect("account-two-factor");
-    person.click("account of");
-    person.click("Sign out");
+    person.click("Sign out everywhere");
+    person.see("Signed out everywhere.");
 
     first_half(&person, scene.an_admin());
     person.inspect("sign-in-code");
