@@ -8,6 +8,7 @@ mod account;
 mod credits;
 mod deliveries;
 mod driver;
+mod elsewhere;
 mod inspect;
 mod main_job;
 mod many_keys;
