@@ -7,7 +7,7 @@
 //!
 //! | layer | modules | may use |
 //! |---|---|---|
-//! | kernel | `clock` `ids` `secret` `error` `outcome` `raw_json` `wake` `metrics` `config` `courier` `slowdown` `mail` | each other |
+//! | kernel | `clock` `ids` `secret` `error` `outcome` `raw_json` `wake` `metrics` `config` `courier` `slowdown` `mail` `signers` | each other |
 //! | shared | `schema` `actor` `profile` `openapi` (the Partner API described) `db` `batch` `site` | kernel |
 //! | capabilities | `audit` `credits` `orgs` `accounts` `keys` `jobs` `usage` `admission` `webhooks` `programs` `support` | shared, kernel, and the edges below |
 //! | database at home | `postgres` | nothing of ours |
@@ -60,6 +60,7 @@ pub mod schema;
 pub mod sealed;
 pub mod secret;
 pub mod server;
+pub mod signers;
 pub mod site;
 pub mod slowdown;
 mod statement;
