@@ -199,6 +199,13 @@ pub struct LeakedKey {
     pub is_old: bool,
 }
 
+impl LeakedKey {
+    /// Whether somebody has to act.
+    pub fn works(&self) -> bool {
+        self.standing == Standing::Works
+    }
+}
+
 /// The leaked keys that admins are told of, newest report first: those that work, and those that a report ended within a week. At most
 /// three. What somebody has dealt with, and what was over before it was found, needs nobody.
 ///

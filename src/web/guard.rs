@@ -21,6 +21,7 @@ use crate::clock;
 use crate::credits;
 use crate::error::Error;
 use crate::ids::UserId;
+use crate::keys;
 use crate::orgs::{self, Organization};
 use crate::site::Site;
 use crate::support::{self, Visit};
@@ -225,12 +226,13 @@ async fn person(request: &HttpRequest, slug: Option<String>) -> Result<(Person, 
         let low = own.map(|(organization, _)| credits::low(conn, organization.id)).transpose()?.flatten();
         let managed = own.filter(|(_, role)| *role == Role::Admin);
         let stopped = managed.map(|(organization, _)| webhooks::stopped(conn, organization.id)).transpose()?.flatten();
-        Ok((visit, visited, stopped.map(|(since, _)| since), low))
+        let leaks = own.map(|(organization, _)| keys::leaked(conn, organization.id, now)).transpose()?.unwrap_or_default();
+        Ok((visit, visited, stopped.map(|(since, _)| since), low, leaks))
     };
-    let (visit, visited, webhook_stopped, low) = site.db.run(look).await?;
+    let (visit, visited, webhook_stopped, low, leaks) = site.db.run(look).await?;
     let proof = Proof { is_needed: current.proved_at + PROOF <= now, problem: None };
     let frame = Frame::of_visit(&site, &visit, slug.as_deref());
-    let frame = Frame { flash: shown_flash(request, &site), webhook_stopped, low, proof, ..frame };
+    let frame = Frame { flash: shown_flash(request, &site), webhook_stopped, low, leaks, proof, ..frame };
     let frame = match &visited {
         Some((organization, Some(visit))) => frame.visiting(organization, visit),
         _ => frame,

@@ -41,6 +41,10 @@ struct Index {
     columns: Vec<Column>,
     /// A table in place of a card.
     is_many: bool,
+    /// How every key looks, as a regular expression.
+    leak_pattern: String,
+    /// The same as a rule of gitleaks.
+    leak_rule: String,
 }
 
 impl Index {
@@ -54,6 +58,8 @@ impl Index {
             key_shape: key_shape(&profile),
             columns: profile.columns(),
             is_many: profile.keys.max_active != 1,
+            leak_pattern: keys::pattern(&profile),
+            leak_rule: keys::gitleaks_rule(&profile, &member.frame.host).trim_end().to_owned(),
             profile,
         }
     }
