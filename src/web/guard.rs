@@ -23,6 +23,7 @@ use crate::error::Error;
 use crate::ids::UserId;
 use crate::keys;
 use crate::orgs::{self, Organization};
+use crate::peer;
 use crate::site::Site;
 use crate::support::{self, Visit};
 use crate::webhooks;
@@ -32,7 +33,7 @@ type Extracting<T> = Pin<Box<dyn Future<Output = Result<T, WebError>>>>;
 /// Where a request comes from.
 #[derive(Debug, Clone)]
 pub struct Client {
-    /// The peer's.
+    /// The peer's, or what a trusted proxy says of its own.
     pub address: IpAddr,
     /// At most 300 characters.
     pub user_agent: String,
@@ -41,7 +42,8 @@ pub struct Client {
 impl Client {
     /// Of a request.
     pub fn of(request: &HttpRequest) -> Self {
-        let address = request.peer_addr().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.ip().to_canonical());
+        let proxies = request.app_data::<Data<Site>>().map(|site| site.proxies.clone()).unwrap_or_default();
+        let address = peer::of(request, &proxies).unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
         let agent = request.headers().get(USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default();
         Self { address, user_agent: agent.chars().take(300).collect() }
     }

@@ -7,6 +7,7 @@ mod capabilities;
 mod cli;
 mod delivery;
 mod jobs;
+mod leaks;
 mod openapi;
 mod partner_api;
 mod people;

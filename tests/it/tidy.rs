@@ -20,6 +20,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("metrics", &[]),
     ("openapi", &["error", "ids", "outcome", "profile"]),
     ("outcome", &[]),
+    ("peer", &[]),
     ("postgres", &[]),
     ("profile", &["actor", "error", "ids"]),
     ("raw_json", &[]),
@@ -58,7 +59,7 @@ const KERNEL_AND: &str = "(the kernel that a capability sees)";
 const KERNEL: &[&str] = &["actor", "clock", "error", "ids", "outcome", "profile", "raw_json", "schema", "secret"];
 const EDGE: &str = "(the kernel that an edge sees)";
 const EDGE_KERNEL: &[&str] =
-    &["actor", "clock", "courier", "db", "error", "ids", "metrics", "news", "outcome", "profile", "raw_json", "secret", "site", "wake"];
+    &["actor", "clock", "courier", "db", "error", "ids", "metrics", "news", "outcome", "peer", "profile", "raw_json", "secret", "site", "wake"];
 const CAPABILITIES: &[&str] = &["accounts", "admission", "audit", "credits", "jobs", "keys", "orgs", "programs", "support", "usage", "webhooks"];
 const EDGES: &[&str] = &["delivery", "json_call", "partner_api", "sandbox", "verify_api", "web", "worker_api"];
 /// These see everything: they put it together.
