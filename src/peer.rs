@@ -101,7 +101,9 @@ mod tests {
 
     #[test]
     fn garbage_ends_the_walk_at_the_last_that_is_known() {
-        for garbage in ["", ",", "unknown", "_hidden", "1.1.1", "1.1.1.1.1", "999.1.1.1", "1.1.1.1 2.2.2.2", "198.51.100.1, nonsense", "é", "[::1"] {
+        for garbage in
+            ["", ",", "unknown", "_hidden", "1.1.1", "1.1.1.1.1", "999.1.1.1", "1.1.1.1 2.2.2.2", "198.51.100.1, nonsense", "é", "[::1"]
+        {
             assert_eq!(seen("10.0.0.1", &[garbage]), "10.0.0.1", "{garbage:?}");
         }
         assert_eq!(seen("10.0.0.1", &["198.51.100.1, , 10.0.0.2"]), "10.0.0.2");

@@ -114,7 +114,11 @@ pub fn report(
         let leak = known.unwrap_or_else(|| Leak { at: now, place: told(profile, text, place) });
         let reported = Reported { organization, key: id, name: key.name.clone(), prefix: parsed.prefix, leak, became, is_news };
         let key = Key { prefix: reported.prefix.clone(), ..key };
-        if is_news { note(conn, actor, now, key, generation, ends_at, &reported)? } else { end_late(conn, actor, now, key, generation, became)? }
+        if is_news {
+            note(conn, actor, now, key, generation, ends_at, &reported)?
+        } else {
+            end_late(conn, actor, now, key, generation, became)?
+        }
         Ok(Some(reported))
     })
 }
@@ -162,7 +166,8 @@ fn end_late(conn: &mut PgConnection, actor: &Actor, now: OffsetDateTime, key: Ke
 /// Where it was found, fit to be kept and shown: one line, and no key in it.
 fn told(profile: &Profile, text: &str, place: &str) -> String {
     // Before keys are looked for: a character that is left out must not have parted one.
-    let is_odd = |c: &char| c.is_control() || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}');
+    let is_odd =
+        |c: &char| c.is_control() || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}');
     let line: String = place.chars().filter(|c| !is_odd(c)).collect();
     let line = without_keys(profile, &line).replace(random_part(text), "…");
     line.trim().chars().take(PLACE_MOST).collect()

@@ -8,6 +8,7 @@ mod credits;
 mod deliveries;
 mod driver;
 mod inspect;
+mod leaks;
 mod main_job;
 mod many_keys;
 mod one_key;

@@ -10,6 +10,7 @@ mod jobs;
 mod leaks;
 mod openapi;
 mod partner_api;
+mod peer;
 mod people;
 mod postgres;
 mod profiles;

@@ -90,13 +90,16 @@ async fn signed(visitor: &Visitor, headers: &HeaderMap, body: &Bytes) -> Result<
     let body = body.clone();
     let checked = web::block(move || signers.check(Instant::now(), &identifier, &signature, &body)).await;
     let checked = checked.map_err(|_| ClientError::from(&Error::Unavailable("worker thread stopped".into())))?;
-    checked.map_err(|_| ClientError::new(403, "wrong_signature", "The signature is not of this report by a key known here. Nothing was done."))
+    checked
+        .map_err(|_| ClientError::new(403, "wrong_signature", "The signature is not of this report by a key known here. Nothing was done."))
 }
 
 /// The tokens. What is wrong is said in words of our own: those of the parser may hold a key.
 fn read(body: &[u8]) -> Result<Vec<Token>, ClientError> {
     let tokens: Vec<Token> = serde_json::from_slice(body).map_err(|error| match error.classify() {
-        serde_json::error::Category::Data => invalid("Send an array of objects, each with a text \"token\" and perhaps \"type\", \"url\" and \"source\"."),
+        serde_json::error::Category::Data => {
+            invalid("Send an array of objects, each with a text \"token\" and perhaps \"type\", \"url\" and \"source\".")
+        }
         _ => ClientError::new(400, "invalid_json", "The report is not JSON."),
     })?;
     if tokens.len() > MOST { Err(invalid(&format!("Send at most {MOST} tokens at once."))) } else { Ok(tokens) }

@@ -44,7 +44,11 @@ async fn what_is_no_key_is_told_so() {
     }
     let missing = browser.post("/leaked-keys").form(&[("key", " "), ("where", "kept \"here\"")]).send().await;
     assert_eq!(missing.status, 422);
-    assert!(missing.text().contains("The key is missing.") && missing.text().contains("value=\"kept &#34;here&#34;\""), "{}", missing.text());
+    assert!(
+        missing.text().contains("The key is missing.") && missing.text().contains("value=\"kept &#34;here&#34;\""),
+        "{}",
+        missing.text()
+    );
     let large = browser.post("/leaked-keys").form(&[("key", "a".repeat(20_000).as_str())]).send().await;
     assert_eq!((large.status, large.header("content-type")), (413, "text/html; charset=utf-8"));
     let scene = app.make().org().key();

@@ -3,8 +3,8 @@
 mod form;
 mod partner;
 mod pattern;
-mod signature;
 mod secrecy;
+mod signature;
 mod standing;
 mod telling;
 

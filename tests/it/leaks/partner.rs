@@ -36,7 +36,10 @@ async fn a_leaked_key_is_dead_before_the_answer_is_sent() {
     let log = entries(&app, scene.here().id);
     assert_eq!(log.len(), 1, "one action, one entry: {log:?}");
     let (action, changes) = &log[0];
-    assert_eq!((action.as_str(), &changes["after"]["leaked_where"], &changes["after"]["prefix"]), ("key.leaked", &json!(PLACE), &json!(key.prefix)));
+    assert_eq!(
+        (action.as_str(), &changes["after"]["leaked_where"], &changes["after"]["prefix"]),
+        ("key.leaked", &json!(PLACE), &json!(key.prefix))
+    );
     assert!(changes["before"]["revoked_at"].is_null() && changes["after"]["revoked_at"].is_string(), "{changes}");
     assert!(latchkey::audit::verify(&mut app.database().conn()).unwrap().first_break.is_none());
 }
@@ -69,7 +72,6 @@ async fn what_is_no_report_is_told_so_in_json() {
         (json_type, format!("[{{\"token\":\"{text}\"}}"), 400),
         (json_type, "\u{0}".into(), 400),
         (json_type, format!("{}{}", "[".repeat(1_000), "]".repeat(1_000)), 422),
-        (json_type, format!("[{{\"token\":\"x\",\"more\":{}{}}}]", "[".repeat(1_000), "]".repeat(1_000)), 400),
         (json_type, "{}".into(), 422),
         (json_type, "null".into(), 422),
         (json_type, format!("\"{text}\""), 422),
@@ -88,7 +90,8 @@ async fn what_is_no_report_is_told_so_in_json() {
         assert!(answer.json()["error"].is_string() && answer.json()["code"].is_string(), "{shown}");
         assert!(!answer.text().contains(&text[8..]), "{shown}: {}", answer.text());
     }
-    for (body, count) in [("[]".to_owned(), 0), (many(500), 500)] {
+    let deep = format!("[{{\"token\":\"x\",\"more\":{}{}}}]", "[".repeat(100_000), "]".repeat(100_000));
+    for (body, count) in [("[]".to_owned(), 0), (many(500), 500), (deep, 1)] {
         let answer = app.anon().post("/leaked-keys").header("content-type", "application/json; charset=utf-8").body(body).send().await;
         assert_eq!((answer.status, answer.json().as_array().map(Vec::len)), (200, Some(count)));
     }

@@ -15,6 +15,9 @@ use crate::support::{App, key_text};
 /// Of each profile, and as many that are none.
 const COUNT: usize = 10_000;
 
+/// Of each file: gitleaks reads 100 kB at a time, and may cut what stands across the border of two such parts.
+const LINES: usize = 500;
+
 /// Where `bin/test` has put gitleaks.
 fn gitleaks() -> PathBuf {
     let place = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap().join("outside/gitleaks");
@@ -44,7 +47,9 @@ fn found(rule: &str, lines: &[String]) -> BTreeSet<(usize, String)> {
     let folder = Folder::new();
     let (config, source) = (folder.0.join("rule.toml"), folder.0.join("repository"));
     std::fs::write(&config, rule).unwrap();
-    std::fs::write(source.join("file.txt"), lines.join("\n")).unwrap();
+    for (n, lines) in lines.chunks(LINES).enumerate() {
+        std::fs::write(source.join(format!("{n}.txt")), lines.join("\n")).unwrap();
+    }
     let mut command = Command::new(gitleaks());
     command.args(["dir", "--no-banner", "--no-color", "--exit-code", "0", "--max-decode-depth", "0", "--report-format", "json"]);
     command.args(["--report-path", "-", "--config"]).arg(&config).arg(&source);
@@ -54,7 +59,8 @@ fn found(rule: &str, lines: &[String]) -> BTreeSet<(usize, String)> {
     let findings: Vec<Value> = serde_json::from_slice(&run.stdout).unwrap_or_else(|e| panic!("{e}: {said}"));
     let finding = |finding: &Value| {
         assert_eq!(finding["RuleID"], "latchkey-api-key");
-        (finding["StartLine"].as_u64().unwrap() as usize - 1, finding["Secret"].as_str().unwrap().to_owned())
+        let file: usize = Path::new(finding["File"].as_str().unwrap()).file_stem().unwrap().to_str().unwrap().parse().unwrap();
+        (file * LINES + finding["StartLine"].as_u64().unwrap() as usize - 1, finding["Secret"].as_str().unwrap().to_owned())
     };
     findings.iter().map(finding).collect()
 }
@@ -132,7 +138,8 @@ fn every_key_is_found_whole_wherever_it_stands() {
             assert_eq!(pattern.find(line).map(|found| found.as_str()), Some(key.as_str()), "{name}: {line}");
         }
         let found = found(&keys::gitleaks_rule(&profile, "console.example"), &lines);
-        let missed: Vec<&String> = all.iter().enumerate().filter(|(n, key)| !found.contains(&(*n, (*key).clone()))).map(|(n, _)| &lines[n]).collect();
+        let missed: Vec<&String> =
+            all.iter().enumerate().filter(|(n, key)| !found.contains(&(*n, (*key).clone()))).map(|(n, _)| &lines[n]).collect();
         assert!(missed.is_empty(), "{name}: {} missed, such as {:?}", missed.len(), missed.first());
         assert_eq!(found.len(), COUNT, "{name}: and nothing else");
     }

@@ -24,10 +24,14 @@ fn rotate(app: &App, scene: &Make) -> String {
 
 /// Moves everything about an organization's leaks into the past.
 fn age(app: &App, scene: &Make, days: i64) {
-    diesel::sql_query("UPDATE api_key_secrets SET leaked_at = leaked_at - $1, ends_at = ends_at - $1 WHERE organization_id = $2".replace("$1", &format!("interval '{days} days'")).replace("$2", "$1"))
-        .bind::<Uuid, _>(scene.here().id)
-        .execute(&mut app.database().conn())
-        .unwrap();
+    diesel::sql_query(
+        "UPDATE api_key_secrets SET leaked_at = leaked_at - $1, ends_at = ends_at - $1 WHERE organization_id = $2"
+            .replace("$1", &format!("interval '{days} days'"))
+            .replace("$2", "$1"),
+    )
+    .bind::<Uuid, _>(scene.here().id)
+    .execute(&mut app.database().conn())
+    .unwrap();
 }
 
 #[actix_web::test]
@@ -70,10 +74,17 @@ async fn a_revoked_key_is_told_of_for_a_week() {
     let admin = app.browser(scene.an_admin()).await;
     let path = |rest: &str| format!("/orgs/{}/{rest}", scene.here().slug);
     let page = admin.get(&path("webhooks")).send().await;
-    assert!(page.text().contains(BANNER) && page.text().contains("It was revoked at once") && page.text().contains(PLACE), "{}", page.text());
+    assert!(
+        page.text().contains(BANNER) && page.text().contains("It was revoked at once") && page.text().contains(PLACE),
+        "{}",
+        page.text()
+    );
     let receipt = admin.get(&path(&format!("api-keys?open={}-1", scene.a_key().id))).send().await;
     let (list, opened) = receipt.text().split_once("Former keys").expect("a former key");
-    assert!(list.contains(BANNER) && opened.contains("Found in public") && opened.contains(PLACE) && opened.contains("Leak report"), "{opened}");
+    assert!(
+        list.contains(BANNER) && opened.contains("Found in public") && opened.contains(PLACE) && opened.contains("Leak report"),
+        "{opened}"
+    );
     age(&app, &scene, 6);
     assert!(admin.get(&path("webhooks")).send().await.text().contains(BANNER));
     age(&app, &scene, 1);
