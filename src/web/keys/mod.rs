@@ -202,7 +202,15 @@ async fn refused(mut member: Member, result: &'static str, error: Error) -> Answ
 /// The page with a new key on top. The key is made by now and shown nowhere else: what breaks from here on must not lose it.
 async fn with_new_key(member: &Member, banner: Banner) -> Answer {
     match overview(member).await {
-        Ok(overview) => page(&Index::new(member, overview, None, Some(banner))),
+        Ok(overview) => {
+            let mut index = Index::new(member, overview, None, Some(banner));
+            // A key that was found in public is dealt with by being replaced.
+            let (organization, now) = (member.organization.id, member.frame.now);
+            if let Ok(leaks) = member.site.db.run(move |conn| keys::leaked(conn, organization, now)).await {
+                index.frame.leaks = leaks;
+            }
+            page(&index)
+        }
         Err(error) => {
             tracing::error!(error = %error, "showing a new key without the rest of its page");
             page(&Made { frame: member.frame.clone(), banner: Some(banner) })

@@ -67,6 +67,19 @@ async fn a_flagged_key_lives_and_its_people_are_told_until_it_is_replaced() {
 }
 
 #[actix_web::test]
+async fn the_answer_to_its_rotation_tells_of_a_flagged_key_no_more() {
+    let app = flagging();
+    let scene = app.make().org().admin().key();
+    report(&app.anon(), &scene.a_key().text).await;
+    let admin = app.browser(scene.an_admin()).await;
+    let path = format!("/orgs/{}/api-keys/{}/rotation", scene.here().slug, scene.a_key().id);
+    let once = latchkey::ids::new_uuid(clock::now()).to_string();
+    let rotated = admin.post(&path).form(&[("grace", "0"), ("generation", "1"), ("once", &once)]).send().await;
+    assert!(rotated.status == 200 && rotated.text().contains("id=\"new-key\""), "{}", rotated.text());
+    assert!(!rotated.text().contains(BANNER));
+}
+
+#[actix_web::test]
 async fn a_revoked_key_is_told_of_for_a_week() {
     let app = App::start();
     let scene = app.make().org().admin().key();
