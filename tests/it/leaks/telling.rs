@@ -101,6 +101,11 @@ async fn a_flagged_key_is_told_of_too_and_a_dead_server_keeps_nobody_waiting() {
     assert_eq!(app.stranger().post("/leaked-keys").form(&form).send().await.status, 200);
     let told = letters(&office, 1);
     assert!(told[0].1.contains("It still works") && told[0].1.contains("Found at: a forum"), "{}", told[0].1);
+    // It works still, and is no news: what comes next is of another key.
+    assert_eq!(app.stranger().post("/leaked-keys").form(&form).send().await.status, 200);
+    let other = app.make().org().admin().key();
+    report(&app.anon(), &other.a_key().text).await;
+    assert_eq!(letters(&office, 1)[0].0, other.an_admin().email);
 
     // Takes connections and never says a word.
     let silent = TcpListener::bind(("127.0.0.1", 0)).unwrap();
