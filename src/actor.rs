@@ -10,6 +10,9 @@ use crate::ids::{KeyId, OrgId, UserId};
 /// How long a person's password counts as proved, for what can't be undone.
 pub const PROOF: Duration = Duration::hours(1);
 
+/// Who ended a key, when the report that it was found in public did.
+pub const LEAK_REPORT: &str = "Leak report";
+
 /// Role of a person in an organization.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Role {
@@ -197,6 +200,11 @@ impl Actor {
     /// Latchkey itself.
     pub fn system() -> Self {
         Self { kind: ActorKind::System, label: "Latchkey".into(), ..Self::command_line() }
+    }
+
+    /// Somebody, known or not, who reports a key that was found in public. Where the report came from is kept with what it did.
+    pub fn leak_report(address: String, user_agent: String) -> Self {
+        Self { label: LEAK_REPORT.into(), address: Some(address), user_agent: Some(user_agent), ..Self::system() }
     }
 
     /// Refuses unless this actor may do `permission` in `organization`.

@@ -7,7 +7,7 @@
 //!
 //! | layer | modules | may use |
 //! |---|---|---|
-//! | kernel | `clock` `ids` `secret` `error` `outcome` `raw_json` `wake` `metrics` `config` `courier` `slowdown` `mail` | each other |
+//! | kernel | `clock` `ids` `secret` `error` `outcome` `raw_json` `wake` `metrics` `config` `courier` `slowdown` `mail` `signers` `peer` | each other |
 //! | shared | `schema` `actor` `profile` `openapi` (the Partner API described) `db` `batch` `site` | kernel |
 //! | capabilities | `audit` `credits` `orgs` `accounts` `keys` `jobs` `usage` `admission` `webhooks` `programs` `support` | shared, kernel, and the edges below |
 //! | database at home | `postgres` | nothing of ours |
@@ -50,6 +50,7 @@ pub mod openapi;
 pub mod orgs;
 pub mod outcome;
 pub mod partner_api;
+pub mod peer;
 pub mod postgres;
 pub mod profile;
 pub mod programs;
@@ -60,6 +61,7 @@ pub mod schema;
 pub mod sealed;
 pub mod secret;
 pub mod server;
+pub mod signers;
 pub mod site;
 pub mod slowdown;
 mod statement;

@@ -1,7 +1,6 @@
 //! What every edge of one running instance shares.
 
 use std::ops::RangeInclusive;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,6 +11,8 @@ use crate::mail::Mailer;
 use crate::news::News;
 use crate::profile::Profile;
 use crate::sealed::Keyring;
+use crate::signers::Signers;
+use crate::slowdown::Slowdown;
 
 /// What every edge of one running instance shares.
 #[derive(Clone)]
@@ -43,8 +44,10 @@ pub struct Site {
 pub struct LeakRules {
     /// What is done to a key that works.
     pub then: LeakedKeys,
-    /// Keys that sign reports, as GitHub publishes them; none: reports need no signature.
-    pub signers: Option<PathBuf>,
+    /// Who signs reports of programs; none: they need no signature.
+    pub signers: Option<Signers>,
+    /// Makes it slow to try whether a text is a key.
+    pub slowdown: Slowdown,
 }
 
 /// What is done to a key that was found in public and works.

@@ -85,6 +85,9 @@ ALTER TABLE api_key_secrets ADD COLUMN leaked_at timestamptz;
 ALTER TABLE api_key_secrets ADD COLUMN leaked_where text;
 ALTER TABLE api_key_secrets ADD CONSTRAINT api_key_secrets_leaked_check CHECK ((leaked_at IS NULL) = (leaked_where IS NULL));
 
+-- Every page asks whether there are such: hardly ever one.
+CREATE INDEX api_key_secrets_leaked_idx ON api_key_secrets (organization_id) WHERE leaked_at IS NOT NULL;
+
 -- Support finds a key by how it begins, staff read all chains by time.
 CREATE INDEX api_key_secrets_prefix_idx ON api_key_secrets (prefix text_pattern_ops);
 CREATE INDEX audit_entries_at_idx ON audit_entries (at);

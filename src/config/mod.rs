@@ -15,6 +15,7 @@ use crate::error::{Error, FieldError, Result};
 use crate::mail::Mailer;
 use crate::profile::Profile;
 use crate::sealed::{KeyFile, Keyring, SecretKey, parse_keys};
+use crate::signers::Signers;
 use crate::site::{LeakRules, LeakedKeys, Retention, WebhookRules};
 use read::{addresses, days, pauses, port_ranges, proxies, ranges, truth};
 
@@ -280,6 +281,8 @@ impl Settings {
         let mail = mistakes.keep(self.mailer());
         let then = LeakedKeys::from_str(&self.leaked_keys, true).map_err(|_| format!("{:?} is neither revoke nor flag.", self.leaked_keys));
         let then = mistakes.note("LATCHKEY_LEAKED_KEYS", then);
+        let signers = self.leak_signers_file.filter(|file| !file.as_os_str().is_empty()).map(Signers::open).transpose();
+        let signers = mistakes.note("LATCHKEY_LEAK_SIGNERS_FILE", signers);
         let proxies = mistakes.note("LATCHKEY_TRUSTED_PROXIES", proxies(&self.trusted_proxies));
         let log = EnvFilter::try_new(format!("actix_server=warn,{}", self.log))
             .map_err(|e| format!("{:?} is not a filter like info or latchkey=debug: {e}.", self.log));
@@ -287,7 +290,7 @@ impl Settings {
         let format = LogFormat::from_str(&self.log_format, true).map_err(|_| format!("{:?} is neither text nor json.", self.log_format));
         let log_format = mistakes.note("LATCHKEY_LOG_FORMAT", format);
         let webhooks = allow.zip(allow_http).zip(ports.zip(retries));
-        let people = mail.zip(then).zip(proxies);
+        let people = mail.zip(then.zip(signers)).zip(proxies);
         match (listen, public_url, profile, secret_key, webhooks, retention, people, log, log_format) {
             (
                 Some(listen),
@@ -296,7 +299,7 @@ impl Settings {
                 Some(secret_key),
                 Some(((allow, allow_http), (ports, retries))),
                 Some(retention),
-                Some(((mail, then), proxies)),
+                Some(((mail, (then, signers)), proxies)),
                 Some(log),
                 Some(log_format),
             ) if mistakes.0.is_empty() => Ok(Config {
@@ -308,7 +311,7 @@ impl Settings {
                 webhooks: Arc::new(WebhookRules { allow, allow_http, ports, retries }),
                 retention,
                 mail,
-                leaks: Arc::new(LeakRules { then, signers: self.leak_signers_file.filter(|file| !file.as_os_str().is_empty()) }),
+                leaks: Arc::new(LeakRules { then, signers, slowdown: Default::default() }),
                 proxies: proxies.into(),
                 log,
                 log_format,

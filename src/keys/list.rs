@@ -9,7 +9,7 @@ use time::{Duration, OffsetDateTime};
 
 use super::calls::calls;
 use super::key::{KeyRow, Secret};
-use super::{Call, CutOver, Former, Key, Status, cut_over, former};
+use super::{Call, CutOver, Former, Key, Leak, Status, cut_over, former};
 use crate::clock;
 use crate::error::{Error, Result};
 use crate::ids::{KeyId, OrgId, RequestId, uuid_time};
@@ -27,6 +27,8 @@ pub struct KeyView {
     pub maker_role: Option<String>,
     /// Who made its current secret.
     pub secret_created_by: String,
+    /// That its current secret was found in public.
+    pub leak: Option<Leak>,
     /// The old secret that still works beside the current one.
     pub grace: Option<Grace>,
     /// The newest request that its state did not refuse, with whichever of its secrets.
@@ -58,6 +60,8 @@ pub struct Grace {
     pub prefix: String,
     /// When it stops.
     pub ends_at: OffsetDateTime,
+    /// That it was found in public.
+    pub leak: Option<Leak>,
 }
 
 /// One request with a key.
@@ -89,6 +93,14 @@ struct Row {
     grace_prefix: Option<String>,
     #[diesel(sql_type = Nullable<Timestamptz>)]
     grace_ends_at: Option<OffsetDateTime>,
+    #[diesel(sql_type = Nullable<Timestamptz>)]
+    leaked_at: Option<OffsetDateTime>,
+    #[diesel(sql_type = Nullable<Text>)]
+    leaked_where: Option<String>,
+    #[diesel(sql_type = Nullable<Timestamptz>)]
+    grace_leaked_at: Option<OffsetDateTime>,
+    #[diesel(sql_type = Nullable<Text>)]
+    grace_leaked_where: Option<String>,
     #[diesel(sql_type = Nullable<Text>)]
     maker_role: Option<String>,
     #[diesel(sql_type = Array<BigInt>)]
@@ -98,7 +110,9 @@ struct Row {
 impl Row {
     fn into_view(self, now: OffsetDateTime, requests: i64, last_use: Option<LastUse>) -> KeyView {
         let grace = match (self.grace_generation, self.grace_prefix, self.grace_ends_at) {
-            (Some(generation), Some(prefix), Some(ends_at)) => Some(Grace { generation, prefix, ends_at }),
+            (Some(generation), Some(prefix), Some(ends_at)) => {
+                Some(Grace { generation, prefix, ends_at, leak: Leak::of(self.grace_leaked_at, self.grace_leaked_where) })
+            }
             _ => None,
         };
         let key = self.key.with_secret((self.generation, self.prefix, self.secret_created_at));
@@ -114,6 +128,7 @@ impl Row {
             status,
             maker_role: self.maker_role,
             secret_created_by: self.secret_created_by,
+            leak: Leak::of(self.leaked_at, self.leaked_where),
             grace,
             last_use,
             requests,

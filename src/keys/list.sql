@@ -16,6 +16,7 @@ SELECT k.id, k.organization_id, k.name, k.environment, k.permissions, k.inherits
        k.revoked_at, k.revoked_by,
        s.generation, s.prefix, s.created_at AS secret_created_at, s.created_by AS secret_created_by,
        g.generation AS grace_generation, g.prefix AS grace_prefix, g.ends_at AS grace_ends_at,
+       s.leaked_at, s.leaked_where, g.leaked_at AS grace_leaked_at, g.leaked_where AS grace_leaked_where,
        CASE WHEN k.inherits THEN (SELECT m.role FROM memberships m WHERE m.organization_id = k.organization_id
            AND m.user_id = k.created_by_user_id) END AS maker_role,
        ARRAY(SELECT coalesce(c.requests, 0)

@@ -18,13 +18,16 @@
 //!   holds however many are made at once. An inactive key counts as active, since it can come back at any time.
 //! - A suspended organization manages its keys as ever: suspension stops requests, and a leaked key must still be revocable.
 //! - The text itself leaves as a [`PlainKey`] and is kept nowhere.
+//! - A text that was found in public is noted once, whenever and however often it is reported; see [`report`].
 
 mod calls;
 mod cut_over;
 mod fields;
 mod format;
 mod key;
+mod leaks;
 mod list;
+mod pattern;
 mod receipts;
 mod rotation;
 
@@ -37,7 +40,9 @@ use uuid::Uuid;
 pub use cut_over::{CutOver, OldUser, Quiet, cut_over};
 pub use format::{Parsed, PlainKey, parse};
 pub use key::{Key, Status};
+pub use leaks::{Became, Leak, LeakedKey, Reported, Standing, leaked, report};
 pub use list::{Grace, KeyView, LastUse, Overview, all, find, list, overview, overview_of, require};
+pub use pattern::{find_in, gitleaks_rule, pattern};
 pub use receipts::{Call, EndReason, Former, Receipt, former};
 pub use rotation::{Rotation, end_grace, require_offered, rotate};
 
@@ -201,8 +206,15 @@ pub fn end_inherited(conn: &mut PgConnection, actor: &Actor, now: OffsetDateTime
     Ok(())
 }
 
-/// Ends a key whose row is locked.
-fn end(conn: &mut PgConnection, actor: &Actor, now: OffsetDateTime, mut key: Key) -> Result<Key> {
+/// Ends a key whose row is locked. Audited.
+fn end(conn: &mut PgConnection, actor: &Actor, now: OffsetDateTime, key: Key) -> Result<Key> {
+    let key = end_rows(conn, actor, now, key)?;
+    record(conn, actor, now, "key.revoked", &key, json!({"revoked_at": null}), json!({"revoked_at": audit::moment(Some(now))}))?;
+    Ok(key)
+}
+
+/// The same, for who audits it as part of something else.
+fn end_rows(conn: &mut PgConnection, actor: &Actor, now: OffsetDateTime, mut key: Key) -> Result<Key> {
     diesel::update(api_keys::table.find(key.id))
         .set((api_keys::revoked_at.eq(now), api_keys::revoked_by.eq(actor.label())))
         .execute(conn)?;
@@ -215,7 +227,6 @@ fn end(conn: &mut PgConnection, actor: &Actor, now: OffsetDateTime, mut key: Key
     .execute(conn)?;
     key.revoked_at = Some(now);
     key.revoked_by = Some(actor.label().to_owned());
-    record(conn, actor, now, "key.revoked", &key, json!({"revoked_at": null}), json!({"revoked_at": audit::moment(Some(now))}))?;
     Ok(key)
 }
 

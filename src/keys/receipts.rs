@@ -7,6 +7,7 @@ use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Integer, Nullable, Text, Timestamptz, Uuid as SqlUuid};
 use time::OffsetDateTime;
 
+use super::Leak;
 use super::calls::calls;
 use crate::error::{Error, Result};
 use crate::ids::{KeyId, OrgId, RequestId};
@@ -61,6 +62,8 @@ pub struct Former {
     pub reason: EndReason,
     /// By whom, as known then; none when its expiry did it.
     pub ended_by: Option<String>,
+    /// That it was found in public.
+    pub leak: Option<Leak>,
     /// What happened around its end and since.
     pub receipt: Receipt,
 }
@@ -120,6 +123,10 @@ struct Row {
     reason: String,
     #[diesel(sql_type = Nullable<Text>)]
     ended_by: Option<String>,
+    #[diesel(sql_type = Nullable<Timestamptz>)]
+    leaked_at: Option<OffsetDateTime>,
+    #[diesel(sql_type = Nullable<Text>)]
+    leaked_where: Option<String>,
 }
 
 impl Row {
@@ -142,6 +149,7 @@ impl Row {
             ended_at: self.ended_at,
             reason: EndReason::parse(&self.reason).ok_or_else(|| Error::internal("reading an end reason", self.reason))?,
             ended_by: self.ended_by,
+            leak: Leak::of(self.leaked_at, self.leaked_where),
             receipt,
         })
     }

@@ -113,7 +113,7 @@ fn grace_generation(conn: &mut PgConnection, now: OffsetDateTime, key: &Key) -> 
 
 /// When an end is now, it is now by PostgreSQL's own clock too, which admission goes by: an instance whose clock is ahead must
 /// not leave the old secret working for the difference.
-fn end_secret(
+pub(super) fn end_secret(
     conn: &mut PgConnection, actor: &Actor, now: OffsetDateTime, key: &Key, generation: i32, ends_at: OffsetDateTime,
 ) -> Result<()> {
     let bound = if ends_at <= now { ", now())" } else { ")" };

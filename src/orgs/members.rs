@@ -13,6 +13,21 @@ use crate::ids::{OrgId, UserId};
 use crate::keys;
 use crate::schema::{memberships, organizations, users};
 
+/// An organization's name and slug, and its admins' e-mail addresses: for messages to all of them.
+///
+/// # Errors
+/// `NotFound`; those of the database.
+pub fn admins(conn: &mut PgConnection, organization: OrgId) -> Result<(Organization, Vec<String>)> {
+    let found = organizations::table.find(organization).select(Organization::as_select()).first(conn)?;
+    let addresses = memberships::table
+        .inner_join(users::table)
+        .filter(memberships::organization_id.eq(organization).and(memberships::role.eq(Role::Admin.as_str())))
+        .order(users::email)
+        .select(users::email)
+        .load(conn)?;
+    Ok((found, addresses))
+}
+
 /// Makes a person a member; audited.
 ///
 /// # Errors

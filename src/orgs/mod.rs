@@ -7,7 +7,7 @@ use diesel::prelude::*;
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 
-pub use members::{add_member, membership, organizations_of, remove_member, set_role};
+pub use members::{add_member, admins, membership, organizations_of, remove_member, set_role};
 
 use crate::actor::{Actor, Permission};
 use crate::audit;

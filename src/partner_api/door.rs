@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use actix_web::http::header;
 use actix_web::{HttpMessage, HttpRequest, HttpResponse, web};
+use ipnet::IpNet;
 
 use super::Partner;
 use super::answer::Reply;
@@ -14,6 +15,7 @@ use crate::error::ClientError;
 use crate::ids::{RequestId, uuid_time};
 use crate::keys;
 use crate::outcome::Outcome;
+use crate::peer;
 use crate::profile::Profile;
 use crate::secret::SecretDigest;
 
@@ -26,18 +28,18 @@ pub(super) struct Visit {
 }
 
 impl Visit {
-    /// `route` is as the profile writes it, with its method; empty for an address that is nobody's.
-    pub fn new(request: &HttpRequest, route: &str) -> Self {
+    /// `route` is as the profile writes it, with its method; empty for an address that is nobody's. `proxies` are believed about who called.
+    pub fn new(request: &HttpRequest, route: &str, proxies: &[IpNet]) -> Self {
         let id = request.extensions().get::<RequestId>().copied().unwrap_or_else(|| RequestId::new(clock::now()));
         let agent = request.headers().get(header::USER_AGENT).map(|value| String::from_utf8_lossy(value.as_bytes()));
-        let ip = request.peer_addr().map(|address| address.ip());
+        let ip = peer::of(request, proxies);
         let seen = admission::Visit {
             id,
             at: uuid_time(id.0).unwrap_or_else(clock::now),
             method: short(request.method().as_str()),
             path: short(request.uri().path()),
             route: route.to_owned(),
-            address: ip.map(|ip| ip.to_canonical().to_string()).unwrap_or_default(),
+            address: ip.map(|ip| ip.to_string()).unwrap_or_default(),
             user_agent: agent.map(|text| short(&text)).unwrap_or_default(),
             environment: String::new(),
             prefix: String::new(),

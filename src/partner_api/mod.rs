@@ -140,7 +140,7 @@ pub async fn not_found(request: HttpRequest, partner: web::Data<Partner>) -> Htt
 }
 
 async fn serve(way: &Way, request: &HttpRequest, payload: web::Payload, partner: &Partner) -> HttpResponse {
-    let mut visit = Visit::new(request, &way.name);
+    let mut visit = Visit::new(request, &way.name, &partner.site.proxies);
     let digest = match visit.digest(request, partner.profile()) {
         Ok(digest) => digest,
         Err(refused) => return door::stranger(partner, &visit, refused).await,
@@ -173,7 +173,7 @@ async fn finish(partner: &Partner, visit: &Visit, rule: &Rule, decision: &Decisi
 /// 404 and 405. A key is looked at as anywhere: a known one has it in its history and in the profile's first limit, a refused
 /// one is told so first, and who tries keys is slowed. Without one it is a plain answer.
 async fn elsewhere(request: &HttpRequest, partner: &Partner, error: &ClientError) -> HttpResponse {
-    let mut visit = Visit::new(request, "");
+    let mut visit = Visit::new(request, "", &partner.site.proxies);
     let digest = match visit.digest(request, partner.profile()) {
         Ok(digest) => digest,
         Err(Stranger::Refused(Outcome::Missing)) => return Reply::error(partner.profile(), error).into_response(),

@@ -18,6 +18,7 @@ use super::{Verify, arrival, request_id};
 use crate::admission::{Answer, Visit, presented_key, short};
 use crate::json_call::Refusal;
 use crate::outcome::Outcome;
+use crate::peer;
 use crate::profile::{Profile, Values};
 use crate::programs::{self, Kind};
 use crate::usage::verify_route;
@@ -41,7 +42,7 @@ pub(super) async fn forward(request: HttpRequest, verify: web::Data<Verify>) -> 
             None => return Ok(ambiguous(verify.profile())),
         },
     };
-    let peer = request.peer_addr().map(|address| address.ip());
+    let peer = peer::of(&request, &verify.site.proxies);
     let visit = visit(&request, &uri, &verify, &needs, is_service);
     let question = Question { visit, started, needs, is_reported: false };
     let verdict = decide(&verify, question, text).await?;
@@ -86,7 +87,7 @@ fn pairs(uri: &str) -> Vec<(String, String)> {
 fn visit(request: &HttpRequest, uri: &str, verify: &Verify, needs: &Needs, is_service: bool) -> Visit {
     let id = request_id(request);
     let method = header(request, "x-forwarded-method").or_else(|| header(request, "x-original-method"));
-    let peer = || request.peer_addr().map(|address| address.ip().to_canonical().to_string()).unwrap_or_default();
+    let peer = || peer::of(request, &verify.site.proxies).map(|address| address.to_string()).unwrap_or_default();
     let forwarded = header(request, "x-forwarded-for").or_else(|| header(request, "x-real-ip"));
     let address = forwarded.as_deref().and_then(|list| list.rsplit(',').next()).map(str::trim).filter(|_| is_service);
     Visit {

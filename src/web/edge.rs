@@ -14,7 +14,7 @@ use actix_web::{HttpMessage, HttpRequest, HttpResponse};
 use super::flash::{self, Flash};
 use super::frame::Frame;
 use super::page::{WholePage, is_htmx, see_other};
-use super::{errors, sign_in};
+use super::{errors, leaks, sign_in};
 use crate::clock;
 use crate::error::{ClientError, Error};
 use crate::ids::RequestId;
@@ -33,7 +33,8 @@ pub async fn edge(request: ServiceRequest, next: Next<impl MessageBody + 'static
     let trustworthy = is_trustworthy(request.headers(), &site);
     if !request.method().is_safe() && !is_same_origin(request.headers(), &site) {
         let error = ClientError::new(403, "cross_origin", "Only pages of this console may change something here. Nothing was changed.");
-        let mut response = errors::render(&Frame::of_site(&site), &error, &id);
+        let is_program = leaks::is_program(request.request());
+        let mut response = if is_program { errors::json(&error) } else { errors::render(&Frame::of_site(&site), &error, &id) };
         dress(response.headers_mut(), trustworthy);
         return Ok(request.into_response(response));
     }
@@ -75,14 +76,18 @@ fn answered(response: ServiceResponse, site: &Site, id: &str) -> ServiceResponse
     ServiceResponse::new(request, response)
 }
 
-/// An error that actix made: it has a status, and no page.
+/// An error that actix made: it has a status, and neither a page nor words for a program.
 fn bare_error(response: &HttpResponse) -> Option<ClientError> {
-    let html = response.headers().get(header::CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"text/html"));
+    let kind = response.headers().get(header::CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes);
+    let has_words = kind.starts_with(b"text/html") || kind == b"application/json";
     let status = response.status();
-    (!html && (status.is_client_error() || status.is_server_error())).then(|| errors::of_status(status))
+    (!has_words && (status.is_client_error() || status.is_server_error())).then(|| errors::of_status(status))
 }
 
 fn error_answer(request: &HttpRequest, site: &Site, error: &ClientError, id: &str) -> HttpResponse {
+    if leaks::is_program(request) {
+        return errors::json(error);
+    }
     if error.status == 401 && (request.method().is_safe() || is_htmx(request)) {
         return to_sign_in(request);
     }

@@ -70,6 +70,19 @@ struct ErrorPage<'a> {
     request_id: &'a str,
 }
 
+/// The same for a program: `{"error","code"}`, and the fields that were not accepted.
+pub fn json(error: &ClientError) -> HttpResponse {
+    let mut body = serde_json::json!({"error": error.message, "code": error.code});
+    if !error.fields.is_empty() {
+        body["fields"] = serde_json::json!(error.fields);
+    }
+    let mut response = HttpResponse::build(StatusCode::from_u16(error.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR));
+    if let Some(seconds) = error.retry_after_s {
+        response.insert_header((RETRY_AFTER, seconds.to_string()));
+    }
+    response.json(body)
+}
+
 /// The page for an error.
 pub fn render(frame: &Frame, error: &ClientError, request_id: &str) -> HttpResponse {
     let (title, heading, sentence) = words(error, frame);

@@ -7,6 +7,7 @@ use crate::accounts::Visit;
 use crate::actor::Role;
 use crate::clock;
 use crate::credits::Low;
+use crate::keys::LeakedKey;
 use crate::orgs::Organization;
 use crate::site::Site;
 use crate::support;
@@ -207,6 +208,10 @@ pub struct Frame {
     pub webhook_stopped: Option<OffsetDateTime>,
     /// That the open organization's credits run low.
     pub low: Option<Low>,
+    /// Keys of the open organization that were found in public, and that its people are told of.
+    pub leaks: Vec<LeakedKey>,
+    /// Whether a key gets a new text in place.
+    pub rotates: bool,
     /// What of the header is open.
     pub section: Section,
     /// Staff look at an organization that is not theirs.
@@ -233,6 +238,8 @@ impl Frame {
             flash: None,
             webhook_stopped: None,
             low: None,
+            leaks: Vec::new(),
+            rotates: site.profile.keys.rotation,
             section: Section::Api,
             visit: None,
             proof: Proof::default(),

@@ -21,7 +21,9 @@ use crate::clock;
 use crate::credits;
 use crate::error::Error;
 use crate::ids::UserId;
+use crate::keys;
 use crate::orgs::{self, Organization};
+use crate::peer;
 use crate::site::Site;
 use crate::support::{self, Visit};
 use crate::webhooks;
@@ -31,7 +33,7 @@ type Extracting<T> = Pin<Box<dyn Future<Output = Result<T, WebError>>>>;
 /// Where a request comes from.
 #[derive(Debug, Clone)]
 pub struct Client {
-    /// The peer's.
+    /// The peer's, or what a trusted proxy says of its own.
     pub address: IpAddr,
     /// At most 300 characters.
     pub user_agent: String,
@@ -40,7 +42,8 @@ pub struct Client {
 impl Client {
     /// Of a request.
     pub fn of(request: &HttpRequest) -> Self {
-        let address = request.peer_addr().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.ip().to_canonical());
+        let proxies = request.app_data::<Data<Site>>().map(|site| site.proxies.clone()).unwrap_or_default();
+        let address = peer::of(request, &proxies).unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
         let agent = request.headers().get(USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default();
         Self { address, user_agent: agent.chars().take(300).collect() }
     }
@@ -228,12 +231,13 @@ async fn person(request: &HttpRequest, slug: Option<String>) -> Result<(Person, 
         let low = own.map(|(organization, _)| credits::low(conn, organization.id)).transpose()?.flatten();
         let managed = own.filter(|(_, role)| *role == Role::Admin);
         let stopped = managed.map(|(organization, _)| webhooks::stopped(conn, organization.id)).transpose()?.flatten();
-        Ok((visit, visited, stopped.map(|(since, _)| since), low))
+        let leaks = own.map(|(organization, _)| keys::leaked(conn, organization.id, now)).transpose()?.unwrap_or_default();
+        Ok((visit, visited, stopped.map(|(since, _)| since), low, leaks))
     };
-    let (visit, visited, webhook_stopped, low) = site.db.run(look).await?;
+    let (visit, visited, webhook_stopped, low, leaks) = site.db.run(look).await?;
     let proof = Proof { is_needed: current.proved_at + PROOF <= now, problem: None };
     let frame = Frame::of_visit(&site, &visit, slug.as_deref());
-    let frame = Frame { flash: shown_flash(request, &site), webhook_stopped, low, proof, ..frame };
+    let frame = Frame { flash: shown_flash(request, &site), webhook_stopped, low, leaks, proof, ..frame };
     let frame = match &visited {
         Some((organization, Some(visit))) => frame.visiting(organization, visit),
         _ => frame,

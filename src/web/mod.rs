@@ -22,6 +22,7 @@ mod guard;
 mod home;
 mod invitations;
 mod keys;
+mod leaks;
 mod page;
 mod proof;
 pub mod routes;

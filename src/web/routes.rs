@@ -8,7 +8,9 @@ use actix_web::http::header::{ACCEPT, AUTHORIZATION};
 use actix_web::middleware::{Compress, from_fn};
 use actix_web::{Route, web};
 
-use super::{Answer, Member, WebError, account, assets, credits, docs, edge, home, invitations, keys, session, sign_in, usage, webhooks};
+use super::{
+    Answer, Member, WebError, account, assets, credits, docs, edge, home, invitations, keys, leaks, session, sign_in, usage, webhooks,
+};
 use crate::error::Error;
 use crate::site::Site;
 
@@ -85,6 +87,9 @@ pub const ROUTES: &[Declared] = &[
     post("/account/two-factor/removal", Needs::Person, || web::to(account::turn_off)),
     get("/invitations/{token}", Needs::Anyone, || web::to(invitations::show)),
     post("/invitations/{token}", Needs::Anyone, || web::to(invitations::accept)),
+    get("/leaked-keys", Needs::Anyone, || web::to(leaks::show)),
+    post("/leaked-keys", Needs::Anyone, || web::to(leaks::create)),
+    common("/leaked-keys/gitleaks.toml", || web::to(leaks::rule)),
     get("/orgs/{slug}", Needs::Member, || web::to(home::organization)),
     get("/orgs/{slug}/api-keys", Needs::Member, || web::to(keys::index)),
     post("/orgs/{slug}/api-keys", Needs::Admin, || web::to(keys::create)),

@@ -42,7 +42,8 @@ fn no_page_is_shown_in_a_frame_of_another_site() {
     let world = World::start();
     let scene = world.make().org().admin();
     let person = world.signed_in(scene.an_admin());
-    let frame = format!("<!doctype html><p>A game</p><iframe src=\"{}/account\" onload=\"document.title = 'loaded'\"></iframe>", world.origin());
+    let frame =
+        format!("<!doctype html><p>A game</p><iframe src=\"{}/account\" onload=\"document.title = 'loaded'\"></iframe>", world.origin());
     person.driver.post("url", serde_json::json!({ "url": another_site(frame) })).unwrap();
     person.see("A game");
     person.until("an end of loading", || {

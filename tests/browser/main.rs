@@ -10,6 +10,7 @@ mod deliveries;
 mod driver;
 mod elsewhere;
 mod inspect;
+mod leaks;
 mod main_job;
 mod many_keys;
 mod one_key;

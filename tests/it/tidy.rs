@@ -11,7 +11,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("actor", &["error", "ids"]),
     ("batch", &["db", "error", "wake"]),
     ("clock", &[]),
-    ("config", &["error", "mail", "profile", "sealed", "secret", "site"]),
+    ("config", &["error", "mail", "profile", "sealed", "secret", "signers", "site"]),
     ("courier", &["error", "ids", "secret"]),
     ("db", &["error"]),
     ("error", &[]),
@@ -20,6 +20,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("metrics", &[]),
     ("openapi", &["error", "ids", "outcome", "profile"]),
     ("outcome", &[]),
+    ("peer", &[]),
     ("postgres", &[]),
     ("profile", &["actor", "error", "ids"]),
     ("raw_json", &[]),
@@ -27,7 +28,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("sealed", &["error", "secret"]),
     ("secret", &["error"]),
     ("slowdown", &[]),
-    ("site", &["db", "mail", "news", "profile", "sealed"]),
+    ("signers", &[]),
+    ("site", &["db", "mail", "news", "profile", "sealed", "signers", "slowdown"]),
     ("statement", &[]),
     ("news", &["ids", "wake"]),
     ("wake", &[]),
@@ -37,7 +39,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("orgs", &[KERNEL_AND, "audit", "credits", "keys"]),
     ("accounts", &[KERNEL_AND, "audit", "orgs", "sealed"]),
     ("support", &[KERNEL_AND, "audit", "orgs"]),
-    ("keys", &[KERNEL_AND, "audit", "usage"]),
+    ("keys", &[KERNEL_AND, "audit", "site", "usage"]),
     ("webhooks", &[KERNEL_AND, "audit", "batch", "courier", "sealed", "site", "statement"]),
     ("jobs", &[KERNEL_AND, "audit", "credits", "db", "wake", "webhooks"]),
     ("usage", &[KERNEL_AND, "statement"]),
@@ -56,8 +58,10 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
 const KERNEL_AND: &str = "(the kernel that a capability sees)";
 const KERNEL: &[&str] = &["actor", "clock", "error", "ids", "outcome", "profile", "raw_json", "schema", "secret"];
 const EDGE: &str = "(the kernel that an edge sees)";
-const EDGE_KERNEL: &[&str] =
-    &["actor", "clock", "courier", "db", "error", "ids", "metrics", "news", "outcome", "profile", "raw_json", "secret", "site", "wake"];
+const EDGE_KERNEL: &[&str] = &[
+    "actor", "clock", "courier", "db", "error", "ids", "metrics", "news", "outcome", "peer", "profile", "raw_json", "secret", "site",
+    "wake",
+];
 const CAPABILITIES: &[&str] =
     &["accounts", "admission", "audit", "credits", "jobs", "keys", "orgs", "programs", "support", "usage", "webhooks"];
 const EDGES: &[&str] = &["delivery", "json_call", "partner_api", "sandbox", "verify_api", "web", "worker_api"];

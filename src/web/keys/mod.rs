@@ -41,6 +41,10 @@ struct Index {
     columns: Vec<Column>,
     /// A table in place of a card.
     is_many: bool,
+    /// How every key looks, as a regular expression.
+    leak_pattern: String,
+    /// The same as a rule of gitleaks.
+    leak_rule: String,
 }
 
 impl Index {
@@ -54,6 +58,8 @@ impl Index {
             key_shape: key_shape(&profile),
             columns: profile.columns(),
             is_many: profile.keys.max_active != 1,
+            leak_pattern: keys::pattern(&profile),
+            leak_rule: keys::gitleaks_rule(&profile, &member.frame.host).trim_end().to_owned(),
             profile,
         }
     }
@@ -196,7 +202,15 @@ async fn refused(mut member: Member, result: &'static str, error: Error) -> Answ
 /// The page with a new key on top. The key is made by now and shown nowhere else: what breaks from here on must not lose it.
 async fn with_new_key(member: &Member, banner: Banner) -> Answer {
     match overview(member).await {
-        Ok(overview) => page(&Index::new(member, overview, None, Some(banner))),
+        Ok(overview) => {
+            let mut index = Index::new(member, overview, None, Some(banner));
+            // A key that was found in public is dealt with by being replaced.
+            let (organization, now) = (member.organization.id, member.frame.now);
+            if let Ok(leaks) = member.site.db.run(move |conn| keys::leaked(conn, organization, now)).await {
+                index.frame.leaks = leaks;
+            }
+            page(&index)
+        }
         Err(error) => {
             tracing::error!(error = %error, "showing a new key without the rest of its page");
             page(&Made { frame: member.frame.clone(), banner: Some(banner) })

@@ -14,6 +14,9 @@ fn all_mistakes_are_named_at_once() {
         ("LATCHKEY_WEBHOOK_ALLOW", "10.0.0.0/8,8.8.8.0/24"),
         ("LATCHKEY_WEBHOOK_ALLOW_HTTP", "maybe"),
         ("LATCHKEY_WEBHOOK_RETRY_S", "5,x"),
+        ("LATCHKEY_LEAKED_KEYS", "burn"),
+        ("LATCHKEY_LEAK_SIGNERS_FILE", "/no/such/signers.json"),
+        ("LATCHKEY_TRUSTED_PROXIES", "10.0.0.0/8,10.0.0.0/33"),
         ("LATCHKEY_LOG", "latchkey=loud"),
         ("LATCHKEY_LOG_FORMAT", "xml"),
     ];

@@ -76,11 +76,20 @@ impl App {
         Self::at(database, profile, WebhookRules { allow: vec!["127.93.0.0/16".parse().unwrap()], ..Default::default() })
     }
 
+    /// The default profile, with the rest of the site changed.
+    pub fn tweaked(tweak: impl FnOnce(&mut Site)) -> Self {
+        Self::made(Arc::new(TestDb::new()), Profile::load("analysis").unwrap(), WebhookRules::default(), tweak)
+    }
+
     fn at(database: Arc<TestDb>, profile: Profile, rules: WebhookRules) -> Self {
+        Self::made(database, profile, rules, |_| {})
+    }
+
+    fn made(database: Arc<TestDb>, profile: Profile, rules: WebhookRules, tweak: impl FnOnce(&mut Site)) -> Self {
         let db = Db::new(database.url(), 8);
         let listener = Listener::bind(&[SocketAddr::from((Ipv4Addr::LOCALHOST, 0))]).unwrap();
         let public_url = format!("http://{}", listener.address());
-        let site = Site {
+        let mut site = Site {
             db,
             profile: Arc::new(profile),
             public_url,
@@ -92,6 +101,7 @@ impl App {
             leaks: Default::default(),
             proxies: Default::default(),
         };
+        tweak(&mut site);
         let instance = Instance { site: site.clone(), listener, workers: 2, cluster: None, signals: false, demo: false, world: no_names() };
         let (ready, started) = mpsc::channel();
         let thread = std::thread::spawn(move || {
