@@ -144,7 +144,7 @@ struct Counted {
     failures: i32,
 }
 
-fn count(conn: &mut PgConnection, now: OffsetDateTime, subject: &str, free: i32) -> Result<i32> {
+pub(super) fn count(conn: &mut PgConnection, now: OffsetDateTime, subject: &str, free: i32) -> Result<i32> {
     let counted: Option<Counted> = diesel::sql_query(include_str!("throttle.sql"))
         .bind::<Text, _>(subject)
         .bind::<Timestamptz, _>(now)
@@ -172,7 +172,7 @@ fn take_back(conn: &mut PgConnection, now: OffsetDateTime, subject: &str, failur
 }
 
 /// One home or office has a whole /64 of IPv6: counting single addresses would count nothing.
-fn address_subject(address: IpAddr) -> String {
+pub(super) fn address_subject(address: IpAddr) -> String {
     match address.to_canonical() {
         IpAddr::V4(address) => format!("address {address}"),
         IpAddr::V6(address) => {

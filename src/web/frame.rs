@@ -213,6 +213,8 @@ pub struct Frame {
     pub visit: Option<VisitView>,
     /// Whether what can't be undone asks for the password.
     pub proof: Proof,
+    /// Whether a link can be sent to who lost the password.
+    pub has_mail: bool,
 }
 
 impl Frame {
@@ -236,6 +238,7 @@ impl Frame {
             section: Section::Api,
             visit: None,
             proof: Proof::default(),
+            has_mail: site.mail.is_some(),
         }
     }
 

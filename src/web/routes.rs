@@ -8,7 +8,7 @@ use actix_web::http::header::{ACCEPT, AUTHORIZATION};
 use actix_web::middleware::{Compress, from_fn};
 use actix_web::{Route, web};
 
-use super::{Answer, Member, WebError, assets, credits, docs, edge, home, invitations, keys, session, sign_in, usage, webhooks};
+use super::{Answer, Member, WebError, assets, credits, docs, edge, home, invitations, keys, members, password_reset, session, sign_in, usage, webhooks};
 use crate::error::Error;
 use crate::site::Site;
 
@@ -74,6 +74,8 @@ pub const ROUTES: &[Declared] = &[
     post("/sign-out-everywhere", Needs::Person, || web::to(sign_in::sign_out_everywhere)),
     get("/invitations/{token}", Needs::Anyone, || web::to(invitations::show)),
     post("/invitations/{token}", Needs::Anyone, || web::to(invitations::accept)),
+    get("/password-reset", Needs::Anyone, || web::to(password_reset::show)),
+    post("/password-reset", Needs::Anyone, || web::to(password_reset::create)),
     get("/orgs/{slug}", Needs::Member, || web::to(home::organization)),
     get("/orgs/{slug}/api-keys", Needs::Member, || web::to(keys::index)),
     post("/orgs/{slug}/api-keys", Needs::Admin, || web::to(keys::create)),
@@ -107,6 +109,18 @@ pub const ROUTES: &[Declared] = &[
     get("/orgs/{slug}/credits", Needs::Member, || web::to(credits::index)),
     get("/orgs/{slug}/credits/entries.csv", Needs::Member, || web::to(credits::export)),
     post("/orgs/{slug}/credits/threshold", Needs::Admin, || web::to(credits::set_threshold)),
+    get("/orgs/{slug}/members", Needs::Member, || web::to(members::index)),
+    post("/orgs/{slug}/members/invitations", Needs::Admin, || web::to(members::invite)),
+    post("/orgs/{slug}/members/invitations/{invitation}/withdrawal", Needs::Admin, || web::to(members::withdraw)),
+    get("/orgs/{slug}/members/two-factor", Needs::Admin, || web::to(members::confirm_two_factor)),
+    post("/orgs/{slug}/members/two-factor", Needs::Admin, || web::to(members::set_two_factor)),
+    get("/orgs/{slug}/members/{user}/role", Needs::Admin, || web::to(members::confirm_role)),
+    post("/orgs/{slug}/members/{user}/role", Needs::Admin, || web::to(members::set_role)),
+    // Everybody's own, too.
+    get("/orgs/{slug}/members/{user}/removal", Needs::Admin, || web::to(members::confirm_removal)),
+    post("/orgs/{slug}/members/{user}/removal", Needs::Admin, || web::to(members::remove)),
+    get("/orgs/{slug}/members/{user}/password-link", Needs::Admin, || web::to(members::confirm_link)),
+    post("/orgs/{slug}/members/{user}/password-link", Needs::Admin, || web::to(members::make_link)),
 ];
 
 /// Serves the table on paths of its own, each in its middleware: whatever else the server has keeps clear of them. Pages below

@@ -10,6 +10,7 @@ mod driver;
 mod inspect;
 mod main_job;
 mod many_keys;
+mod members;
 mod one_key;
 mod people;
 mod person;

@@ -17,12 +17,14 @@ async fn every_route_is_what_it_declares() {
     let app = App::start();
     let mut ours = app.make().org().admin().member().key().webhook("https://hooks.example.com/");
     let delivery = ours.delivery(NewDelivery::default());
+    let invitation = latchkey::ids::InvitationId::new(latchkey::clock::now());
     let theirs = app.make().org().admin();
     let (stranger, member) = (app.stranger(), app.browser(ours.a_member()).await);
     let other = app.browser(theirs.an_admin()).await;
     for route in ROUTES {
         let path = route.path.replace("{slug}", &ours.here().slug).replace("{key}", &ours.a_key().id.to_string());
         let path = path.replace("{delivery}", &delivery.to_string());
+        let path = path.replace("{user}", &ours.an_admin().id.to_string()).replace("{invitation}", &invitation.to_string());
         let name = format!("{} {}", route.method, route.path);
         assert_eq!(matches!(route.needs, Needs::Member | Needs::Admin), route.path.contains("{slug}"), "{name}");
         if route.needs == Needs::Anyone {

@@ -8,6 +8,7 @@ use std::time::Duration;
 use actix_web::dev::ServerHandle;
 use latchkey::db::Db;
 use latchkey::delivery::{Resolver, World};
+use latchkey::mail::Mailer;
 use latchkey::profile::Profile;
 use latchkey::sealed::SecretKey;
 use latchkey::server::{Instance, Listener};
@@ -15,6 +16,7 @@ use latchkey::site::{Site, WebhookRules};
 
 use super::client::Client;
 use super::database::TestDb;
+use super::mailbox::Mailbox;
 use super::make::{Key, Make, User};
 
 /// A webhook's URL at an address of this machine where nobody listens: deliveries are refused at once. No test sends anything to an
@@ -76,7 +78,18 @@ impl App {
         Self::at(database, profile, WebhookRules { allow: vec!["127.93.0.0/16".parse().unwrap()], ..Default::default() })
     }
 
+    /// The default profile, with a server that takes mail.
+    pub fn with_mail(mailbox: &Mailbox) -> Self {
+        let mail = Mailer::new(&mailbox.url(), "Latchkey <console@latchkey.example>").unwrap();
+        let rules = WebhookRules { allow: vec!["127.93.0.0/16".parse().unwrap()], ..Default::default() };
+        Self::serving(Arc::new(TestDb::new()), Profile::load("analysis").unwrap(), rules, Some(mail))
+    }
+
     fn at(database: Arc<TestDb>, profile: Profile, rules: WebhookRules) -> Self {
+        Self::serving(database, profile, rules, None)
+    }
+
+    fn serving(database: Arc<TestDb>, profile: Profile, rules: WebhookRules, mail: Option<Mailer>) -> Self {
         let db = Db::new(database.url(), 8);
         let listener = Listener::bind(&[SocketAddr::from((Ipv4Addr::LOCALHOST, 0))]).unwrap();
         let public_url = format!("http://{}", listener.address());
@@ -88,7 +101,7 @@ impl App {
             webhooks: Arc::new(rules),
             retention: latchkey::site::Retention::default(),
             news: Default::default(),
-            mail: None,
+            mail,
             leaks: Default::default(),
             proxies: Default::default(),
         };
