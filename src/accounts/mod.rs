@@ -14,12 +14,12 @@ use diesel::prelude::*;
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 
+pub use crate::email::normalize as normalize_email;
 pub use invitations::{Invitation, accept_invitation, invitation, invite, invite_member};
 pub use joining::{Way, join, join_as, way_in};
 pub use password::{HashedPassword, Password};
 pub use proof::{begin_proof, finish_proof};
 pub use reset::{count_reset, reset_link};
-pub use crate::email::normalize as normalize_email;
 pub use sign_in::{Attempt, Verified, begin_sign_in, finish_sign_in, forget_old};
 
 use crate::actor::{Actor, ActorKind, Role, StaffRole};

@@ -8,7 +8,10 @@ use actix_web::http::header::{ACCEPT, AUTHORIZATION};
 use actix_web::middleware::{Compress, from_fn};
 use actix_web::{Route, web};
 
-use super::{Answer, Member, WebError, assets, credits, docs, edge, home, invitations, keys, members, password_reset, session, sign_in, usage, webhooks};
+use super::{
+    Answer, Member, WebError, assets, credits, docs, edge, home, invitations, keys, members, password_reset, session, sign_in, usage,
+    webhooks,
+};
 use crate::error::Error;
 use crate::site::Site;
 

@@ -11,8 +11,9 @@ fn link(person: &Person) -> String {
 
 /// The status of a POST that no button of the page would send.
 fn forced(person: &Person, path: &str) -> i64 {
-    let script =
-        format!("return (await fetch('{path}', {{ method: 'POST', redirect: 'manual', body: new URLSearchParams({{ environment: 'live' }}) }})).status");
+    let script = format!(
+        "return (await fetch('{path}', {{ method: 'POST', redirect: 'manual', body: new URLSearchParams({{ environment: 'live' }}) }})).status"
+    );
     person.driver.run_async(&script).unwrap().as_i64().unwrap()
 }
 

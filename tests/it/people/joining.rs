@@ -87,7 +87,7 @@ fn a_link_that_is_late_replaced_or_withdrawn_opens_nothing() {
     let (second, link) = orgs::invite(&mut conn, &dana, now, org, "tom@example.com", Role::Member).unwrap();
     let listed = orgs::invitations(&mut conn, org).unwrap();
     assert_eq!(listed, [second.clone()], "one for an address");
-    let mut opens = |conn: &mut PgConnection, token: &str, at| match orgs::open_invitation(conn, at, token) {
+    let opens = |conn: &mut PgConnection, token: &str, at| match orgs::open_invitation(conn, at, token) {
         Ok(opened) => Some(opened.invitation.role),
         Err(Error::NotFound) => {
             assert!(matches!(accounts::join(conn, at, token, &password(), "192.0.2.7", "browser"), Err(Error::NotFound)));

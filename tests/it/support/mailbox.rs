@@ -92,7 +92,7 @@ impl Drop for Mailbox {
 /// RFC 5321, as little of it as a client needs.
 fn converse(connection: TcpStream, shared: &Shared, letters: &Sender<Letter>) -> Option<()> {
     let mut lines = BufReader::new(connection.try_clone().ok()?).lines().map_while(Result::ok);
-    let mut say = |text: &str| (&connection).write_all(format!("{text}\r\n").as_bytes()).ok();
+    let say = |text: &str| (&connection).write_all(format!("{text}\r\n").as_bytes()).ok();
     let mut to = String::new();
     say("220 mailbox.example ready")?;
     while let Some(line) = lines.next() {
@@ -106,7 +106,7 @@ fn converse(connection: TcpStream, shared: &Shared, letters: &Sender<Letter>) ->
             "DATA" => {
                 say("354 go on")?;
                 let text: Vec<String> = lines.by_ref().take_while(|line| line != ".").collect();
-                letters.send(Letter { to: to.clone(), text: text.join("\n") }).ok()?;
+                letters.send(Letter { to: to.clone(), text: decoded(&text.join("\n")) }).ok()?;
                 say("250 kept")?;
             }
             "QUIT" => return say("221 bye"),
@@ -114,4 +114,12 @@ fn converse(connection: TcpStream, shared: &Shared, letters: &Sender<Letter>) ->
         }
     }
     Some(())
+}
+
+/// Quoted-printable (RFC 2045), as a mail program shows it: soft line breaks are gone, `=3D` is `=`.
+fn decoded(text: &str) -> String {
+    if !text.contains("quoted-printable") {
+        return text.to_owned();
+    }
+    text.replace("=\n", "").replace("=3D", "=")
 }
