@@ -137,26 +137,27 @@ async fn asked_of(member: &Member, path: &Path<(String, String)>, verb: Verb) ->
     if leaves || member.role == Role::Admin { Ok(row) } else { Err(Error::Forbidden) }
 }
 
-/// The member that it is about; or the question once more, when the password is needed and was not the right one.
+/// The member that it is about; and the question once more, when the password is needed and was not the right one.
 async fn proved(
     member: &mut Member, path: &Path<(String, String)>, verb: Verb, password: Option<&str>,
-) -> Result<Result<Membership, HttpResponse>> {
+) -> Result<(Membership, Option<HttpResponse>)> {
     let row = asked_of(member, path, verb).await?;
     match prove(member, password).await {
         Err(Error::ProofNeeded) => {}
-        proved => return proved.map(|()| Ok(row)),
+        proved => return proved.map(|()| (row, None)),
     }
     let screen = Confirm::new(member, &row, verb, true);
-    page_with_status(StatusCode::UNPROCESSABLE_ENTITY, &screen).map(Err).map_err(|error| error.0)
+    let again = page_with_status(StatusCode::UNPROCESSABLE_ENTITY, &screen).map_err(|error| error.0)?;
+    Ok((row, Some(again)))
 }
 
 /// `POST …/members/{user}/role`.
 pub async fn set_role(mut member: Member, path: Path<(String, String)>, fields: Option<Form<Fields>>) -> Answer {
     let Fields { role, password } = fields.map(Form::into_inner).unwrap_or_default();
-    let row = match proved(&mut member, &path, Verb::Role, password.as_deref()).await? {
-        Ok(row) => row,
-        Err(again) => return Ok(again),
-    };
+    let (row, again) = proved(&mut member, &path, Verb::Role, password.as_deref()).await?;
+    if let Some(again) = again {
+        return Ok(again);
+    }
     let Some(role) = role.as_deref().and_then(Role::parse) else {
         return refused(member, "The role was not changed.", broken()).await;
     };
@@ -174,10 +175,10 @@ pub async fn set_role(mut member: Member, path: Path<(String, String)>, fields: 
 /// `POST …/members/{user}/removal`.
 pub async fn remove(mut member: Member, path: Path<(String, String)>, fields: Option<Form<Fields>>) -> Answer {
     let password = fields.and_then(|form| form.into_inner().password);
-    let row = match proved(&mut member, &path, Verb::Removal, password.as_deref()).await? {
-        Ok(row) => row,
-        Err(again) => return Ok(again),
-    };
+    let (row, again) = proved(&mut member, &path, Verb::Removal, password.as_deref()).await?;
+    if let Some(again) = again {
+        return Ok(again);
+    }
     let leaves = member.actor.user_id() == Some(row.user);
     let (actor, organization, now) = (member.actor.clone(), member.organization.id, member.frame.now);
     match member.site.db.run(move |conn| orgs::remove_member(conn, &actor, now, organization, row.user)).await {
@@ -194,10 +195,10 @@ pub async fn remove(mut member: Member, path: Path<(String, String)>, fields: Op
 /// `POST …/members/{user}/password-link`. The answer alone shows the link.
 pub async fn make_link(mut member: Member, path: Path<(String, String)>, fields: Option<Form<Fields>>) -> Answer {
     let password = fields.and_then(|form| form.into_inner().password);
-    let row = match proved(&mut member, &path, Verb::Link, password.as_deref()).await? {
-        Ok(row) => row,
-        Err(again) => return Ok(again),
-    };
+    let (row, again) = proved(&mut member, &path, Verb::Link, password.as_deref()).await?;
+    if let Some(again) = again {
+        return Ok(again);
+    }
     let (actor, organization, now) = (member.actor.clone(), member.organization.id, member.frame.now);
     match member.site.db.run(move |conn| accounts::invite_member(conn, &actor, now, organization, row.user)).await {
         Ok((user, token)) => {

@@ -86,7 +86,7 @@ fn a_link_that_is_late_replaced_or_withdrawn_opens_nothing() {
     let (first, old) = orgs::invite(&mut conn, &dana, now, org, "tom@example.com", Role::Admin).unwrap();
     let (second, link) = orgs::invite(&mut conn, &dana, now, org, "tom@example.com", Role::Member).unwrap();
     let listed = orgs::invitations(&mut conn, org).unwrap();
-    assert_eq!(listed, [second.clone()], "one for an address");
+    assert_eq!(listed, std::slice::from_ref(&second), "one for an address");
     let opens = |conn: &mut PgConnection, token: &str, at| match orgs::open_invitation(conn, at, token) {
         Ok(opened) => Some(opened.invitation.role),
         Err(Error::NotFound) => {

@@ -25,7 +25,7 @@ fn shown_link(answer: &Answer) -> String {
     url[url.find("/invitations/").unwrap()..].to_owned()
 }
 
-fn row<'a>(answer: &'a Answer, user: UserId) -> &'a str {
+fn row(answer: &Answer, user: UserId) -> &str {
     let page = answer.text();
     let at = page.find(&format!("data-user-id=\"{user}\"")).unwrap_or_else(|| panic!("no row of {user}: {page}"));
     page[at..].split("</tr>").next().unwrap()
