@@ -115,6 +115,8 @@ id_type!(/// An organization.
     OrgId, "org");
 id_type!(/// A person.
     UserId, "usr");
+id_type!(/// A one-time link into an organization.
+    InvitationId, "inv");
 id_type!(/// An API key; the same over its rotations.
     KeyId, "key");
 id_type!(/// One request of the Partner API.

@@ -7,7 +7,7 @@
 //!
 //! | layer | modules | may use |
 //! |---|---|---|
-//! | kernel | `clock` `ids` `secret` `error` `outcome` `raw_json` `wake` `metrics` `config` `courier` `slowdown` `mail` `signers` `peer` | each other |
+//! | kernel | `clock` `ids` `secret` `error` `outcome` `raw_json` `wake` `metrics` `config` `courier` `slowdown` `mail` `email` `signers` `peer` | each other |
 //! | shared | `schema` `actor` `profile` `openapi` (the Partner API described) `db` `batch` `site` | kernel |
 //! | capabilities | `audit` `credits` `orgs` `accounts` `keys` `jobs` `usage` `admission` `webhooks` `programs` `support` | shared, kernel, and the edges below |
 //! | database at home | `postgres` | nothing of ours |
@@ -38,6 +38,7 @@ pub mod courier;
 pub mod credits;
 pub mod db;
 pub mod delivery;
+pub mod email;
 pub mod error;
 pub mod ids;
 pub mod jobs;

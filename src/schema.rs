@@ -124,6 +124,7 @@ diesel::table! {
         created_at -> Timestamptz,
         expires_at -> Timestamptz,
         accepted_at -> Nullable<Timestamptz>,
+        for_organization_id -> Nullable<Uuid>,
     }
 }
 

@@ -65,6 +65,11 @@ CREATE TABLE membership_invitations (
     CONSTRAINT membership_invitations_organization_id_email_key UNIQUE (organization_id, email)
 );
 
+-- The organization whose admin made a person's link: the link works only while the person can get nowhere else with it. Null: it was
+-- made by who runs the deployment, or sent to the person's own address.
+ALTER TABLE invitations ADD COLUMN for_organization_id uuid
+    CONSTRAINT invitations_for_organization_id_fkey REFERENCES organizations (id) ON DELETE CASCADE;
+
 -- An hour in which somebody of the staff looks at an organization, and why.
 CREATE TABLE support_visits (
     organization_id uuid NOT NULL

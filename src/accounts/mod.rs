@@ -2,8 +2,10 @@
 
 mod challenge;
 mod invitations;
+mod joining;
 mod password;
 mod proof;
+mod reset;
 pub mod sessions;
 mod sign_in;
 mod throttle;
@@ -15,20 +17,23 @@ use serde_json::{Value, json};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+pub use crate::email::normalize as normalize_email;
 pub use challenge::{Answered, answer_challenge, challenge};
-pub use invitations::{Invitation, accept_invitation, invitation, invite};
+pub use invitations::{Invitation, accept_invitation, invitation, invite, invite_member};
+pub use joining::{Way, join, join_as, way_in};
 pub use password::{HashedPassword, Password};
 pub use proof::{begin_proof, finish_proof};
+pub use reset::{count_reset, reset_link};
 pub use sign_in::{Attempt, Device, Verified, begin_sign_in, finish_sign_in, forget_old};
 
 use crate::actor::{Actor, ActorKind, Role, StaffRole};
 use crate::audit;
+use crate::email;
 use crate::error::{Error, Result};
 use crate::ids::{OrgId, UserId};
 use crate::orgs::{self, Organization};
 use crate::schema::users;
 
-const EMAIL_MOST: usize = 254;
 const NAME_MOST: usize = 100;
 
 /// A person.
@@ -59,24 +64,6 @@ impl User {
     }
 }
 
-/// An address in the one form that is kept and compared: trimmed, lower case.
-///
-/// # Errors
-/// `Invalid` for `email`.
-pub fn normalize_email(text: &str) -> Result<String> {
-    let email = text.trim().to_lowercase();
-    let odd = |c: char| c.is_whitespace() || c.is_control();
-    let parts = email.rsplit_once('@').filter(|(local, domain)| !local.is_empty() && !domain.is_empty() && !domain.starts_with('.'));
-    if parts.is_none() || email.chars().any(odd) || email.chars().count() > EMAIL_MOST {
-        return Err(no_address());
-    }
-    Ok(email)
-}
-
-fn no_address() -> Error {
-    Error::field("email", "This is no e-mail address. Write it like name@example.com.")
-}
-
 /// Makes an account without a password; audited on the deployment's chain.
 ///
 /// # Errors
@@ -95,17 +82,24 @@ pub fn create(conn: &mut PgConnection, actor: &Actor, now: OffsetDateTime, email
 /// As [`create`], but for an address that has an account.
 pub fn ensure(conn: &mut PgConnection, actor: &Actor, now: OffsetDateTime, email: &str, name: Option<&str>) -> Result<(User, bool)> {
     operate(actor)?;
+    put_account(conn, actor, now, UserId::new(now), email, name)
+}
+
+/// The account of this address, made under this id when there is none; true when it was made now. Audited then.
+fn put_account(
+    conn: &mut PgConnection, actor: &Actor, now: OffsetDateTime, id: UserId, email: &str, name: Option<&str>,
+) -> Result<(User, bool)> {
     let email = normalize_email(email)?;
     let name = check_name(name.unwrap_or_default())?;
     conn.transaction(|conn| {
         let made: Option<User> = diesel::insert_into(users::table)
-            .values((users::id.eq(UserId::new(now)), users::email.eq(&email), users::name.eq(name), users::created_at.eq(now)))
+            .values((users::id.eq(id), users::email.eq(&email), users::name.eq(name), users::created_at.eq(now)))
             .on_conflict(users::email)
             .do_nothing()
             .returning(User::as_returning())
             .get_result(conn)
             .optional()
-            .map_err(|e| Error::from(e).on_constraint("users_email_check", no_address))?;
+            .map_err(|e| Error::from(e).on_constraint("users_email_check", email::no_address))?;
         match made {
             Some(user) => {
                 let after = json!({"email": user.email, "name": user.name});
@@ -249,17 +243,4 @@ fn record(
     let event =
         audit::Event { organization: None, action, target_id: user.id.to_string(), target_label: user.email.clone(), before, after };
     audit::record(conn, actor, now, event)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn addresses_have_one_form() {
-        assert_eq!(normalize_email("  Dana@Acme.Example ").expect("an address"), "dana@acme.example");
-        for bad in ["", "dana", "@acme", "dana@", "da na@acme", "dana@acme\0", &format!("{}@acme.example", "a".repeat(250))] {
-            assert!(matches!(normalize_email(bad), Err(Error::Invalid(_))), "{bad:?}");
-        }
-    }
 }

@@ -42,6 +42,11 @@ impl Subject {
         Self { name, free: 20 }
     }
 
+    /// An address that asks for links of lost passwords.
+    pub fn reset(address: IpAddr) -> Self {
+        Self { name: format!("reset by {}", Self::address(address).name), free: 10 }
+    }
+
     /// A browser in which an account's owner has signed in before.
     pub fn device(device: &Device) -> Self {
         Self { name: format!("device {} {}", device.user, device.id), free: 5 }

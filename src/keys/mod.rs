@@ -185,12 +185,14 @@ pub fn revoke(conn: &mut PgConnection, actor: &Actor, now: OffsetDateTime, organ
     })
 }
 
-/// Ends the keys that inherit from a person, for whom ends that person's membership, in the same transaction. Audited.
+/// Ends the keys that inherit from a person, for whom ends that person's membership, in the same transaction. Audited. Who leaves by
+/// itself ends what was its own.
 ///
 /// # Errors
 /// `Forbidden`; `NotFound`; those of the database.
 pub fn end_inherited(conn: &mut PgConnection, actor: &Actor, now: OffsetDateTime, organization: OrgId, user: UserId) -> Result<()> {
-    actor.require(organization, Permission::ManageKeys)?;
+    let leaves = actor.user_id() == Some(user);
+    actor.require(organization, if leaves { Permission::Read } else { Permission::ManageKeys })?;
     let theirs: Vec<KeyId> = api_keys::table
         .filter(api_keys::organization_id.eq(organization).and(api_keys::created_by_user_id.eq(user)))
         .filter(api_keys::inherits.and(api_keys::revoked_at.is_null()))

@@ -6,12 +6,12 @@ use serde_json::{Value, json};
 use time::OffsetDateTime;
 
 use super::{Organization, is_slug};
-use crate::actor::{Actor, Permission, Role};
+use crate::actor::{Actor, ActorKind, Permission, Role};
 use crate::audit;
 use crate::error::{Error, Result};
 use crate::ids::{OrgId, UserId};
 use crate::keys;
-use crate::schema::{memberships, organizations, users};
+use crate::schema::{membership_invitations, memberships, organizations, users};
 
 /// An organization's name and slug, and its admins' e-mail addresses: for messages to all of them.
 ///
@@ -28,40 +28,50 @@ pub fn admins(conn: &mut PgConnection, organization: OrgId) -> Result<(Organizat
     Ok((found, addresses))
 }
 
-/// Makes a person a member; audited.
+/// Makes a person a member; audited. An invitation of its address is used up by this.
 ///
 /// # Errors
 /// `Conflict` when the person belongs to it already; `NotFound` for an unknown organization or person, or an actor that may not.
 pub fn add_member(
     conn: &mut PgConnection, actor: &Actor, now: OffsetDateTime, organization: OrgId, user: UserId, role: Role,
 ) -> Result<()> {
-    actor.require(organization, Permission::Operate)?;
+    actor.require(organization, Permission::ManageMembers)?;
     conn.transaction(|conn| {
-        diesel::insert_into(memberships::table)
-            .values((
-                memberships::organization_id.eq(organization),
-                memberships::user_id.eq(user),
-                memberships::role.eq(role.as_str()),
-                memberships::created_at.eq(now),
-            ))
-            .execute(conn)
-            .map_err(|e| {
-                Error::from(e)
-                    .on_constraint("memberships_pkey", || Error::Conflict("This person belongs to the organization already.".into()))
-                    .on_constraint("memberships_organization_id_fkey", || Error::NotFound)
-                    .on_constraint("memberships_user_id_fkey", || Error::NotFound)
-            })?;
-        let email: String = users::table.find(user).select(users::email).first(conn)?;
+        lock(conn, organization)?;
+        let email = enter(conn, now, organization, user, role)?;
+        let invited = membership_invitations::organization_id.eq(organization).and(membership_invitations::email.eq(&email));
+        diesel::delete(membership_invitations::table.filter(invited)).execute(conn)?;
         record(conn, actor, now, organization, "member.added", user, email, Value::Null, json!({"role": role.as_str()}))
     })
+}
+
+/// The row of a membership, and the address of who has it now. The caller audits it.
+pub(super) fn enter(conn: &mut PgConnection, now: OffsetDateTime, organization: OrgId, user: UserId, role: Role) -> Result<String> {
+    diesel::insert_into(memberships::table)
+        .values((
+            memberships::organization_id.eq(organization),
+            memberships::user_id.eq(user),
+            memberships::role.eq(role.as_str()),
+            memberships::created_at.eq(now),
+        ))
+        .execute(conn)
+        .map_err(|e| {
+            Error::from(e)
+                .on_constraint("memberships_pkey", || Error::Conflict("This person belongs to the organization already.".into()))
+                .on_constraint("memberships_organization_id_fkey", || Error::NotFound)
+                .on_constraint("memberships_user_id_fkey", || Error::NotFound)
+        })?;
+    Ok(users::table.find(user).select(users::email).first(conn)?)
 }
 
 /// Gives a member another role. What its inheriting keys may do follows at once. Audited.
 ///
 /// # Errors
-/// `Conflict` for the last admin, and for the role that the person has; `NotFound` for somebody else; those of the database.
+/// `Conflict` for the last admin, and for the role that the person has; `NotFound` for somebody else; `Forbidden`, `ProofNeeded`; those
+/// of the database.
 pub fn set_role(conn: &mut PgConnection, actor: &Actor, now: OffsetDateTime, organization: OrgId, user: UserId, role: Role) -> Result<()> {
-    actor.require(organization, Permission::Operate)?;
+    actor.require(organization, Permission::ManageMembers)?;
+    actor.require_proof(now)?;
     conn.transaction(|conn| {
         let (before, email) = locked(conn, organization, user)?;
         if before == role {
@@ -74,12 +84,14 @@ pub fn set_role(conn: &mut PgConnection, actor: &Actor, now: OffsetDateTime, org
     })
 }
 
-/// Ends a person's membership, and for ever the keys that inherit from it. Audited.
+/// Ends a person's membership, and for ever the keys that inherit from it. Admins end anybody's, everybody else their own. Audited.
 ///
 /// # Errors
-/// `Conflict` for the last admin; `NotFound` for somebody else; those of the database.
+/// `Conflict` for the last admin; `NotFound` for somebody else; `Forbidden`, `ProofNeeded`; those of the database.
 pub fn remove_member(conn: &mut PgConnection, actor: &Actor, now: OffsetDateTime, organization: OrgId, user: UserId) -> Result<()> {
-    actor.require(organization, Permission::Operate)?;
+    let leaves = actor.kind() == ActorKind::User && actor.user_id() == Some(user);
+    actor.require(organization, if leaves { Permission::Read } else { Permission::ManageMembers })?;
+    actor.require_proof(now)?;
     conn.transaction(|conn| {
         let (role, email) = locked(conn, organization, user)?;
         require_another_admin(conn, organization, role)?;
@@ -89,16 +101,22 @@ pub fn remove_member(conn: &mut PgConnection, actor: &Actor, now: OffsetDateTime
     })
 }
 
-fn with_article(role: Role) -> &'static str {
+pub(super) fn with_article(role: Role) -> &'static str {
     match role {
         Role::Admin => "an admin",
         Role::Member => "a member",
     }
 }
 
+/// Orders those who change who belongs to an organization.
+pub(super) fn lock(conn: &mut PgConnection, organization: OrgId) -> Result<()> {
+    let _locked: OrgId = organizations::table.find(organization).select(organizations::id).for_no_key_update().first(conn)?;
+    Ok(())
+}
+
 /// A member's role and address. Locks the organization's row, so that two admins can't each end the other.
 fn locked(conn: &mut PgConnection, organization: OrgId, user: UserId) -> Result<(Role, String)> {
-    let _locked: OrgId = organizations::table.find(organization).select(organizations::id).for_no_key_update().first(conn)?;
+    lock(conn, organization)?;
     let (role, email): (String, String) = memberships::table
         .inner_join(users::table)
         .filter(memberships::organization_id.eq(organization).and(memberships::user_id.eq(user)))
@@ -119,12 +137,12 @@ fn require_another_admin(conn: &mut PgConnection, organization: OrgId, role: Rol
     }
 }
 
-fn read_role(role: &str) -> Result<Role> {
+pub(super) fn read_role(role: &str) -> Result<Role> {
     Role::parse(role).ok_or_else(|| Error::internal("reading a membership", format!("role {role}")))
 }
 
 #[allow(clippy::too_many_arguments)]
-fn record(
+pub(super) fn record(
     conn: &mut PgConnection, actor: &Actor, now: OffsetDateTime, organization: OrgId, action: &'static str, user: UserId, email: String,
     before: Value, after: Value,
 ) -> Result<()> {

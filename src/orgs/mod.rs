@@ -1,13 +1,19 @@
 //! Organizations: the tenants. Active or suspended; a suspended one keeps its data and is refused at admission.
 
+mod invitations;
+mod list;
 mod members;
+mod two_factor;
 
 use diesel::pg::PgConnection;
 use diesel::prelude::*;
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 
+pub use invitations::{Invitation, Opened, enter_by, forget_old_invitations, invitations, invite, open_invitation, take, withdraw};
+pub use list::{Members, Membership, member, members};
 pub use members::{add_member, admins, membership, organizations_of, remove_member, set_role};
+pub use two_factor::require_two_factor;
 
 use crate::actor::{Actor, Permission};
 use crate::audit;

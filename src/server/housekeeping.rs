@@ -15,6 +15,7 @@ use crate::clock;
 use crate::error::{Error, Result};
 use crate::jobs;
 use crate::metrics::Metrics;
+use crate::orgs;
 use crate::postgres::Cluster;
 use crate::site::Site;
 use crate::wake::join_by;
@@ -107,6 +108,7 @@ impl Keeper {
         }
         if self.last_hourly.is_none_or(|last| last.elapsed() >= HOUR) {
             accounts::forget_old(conn, now)?;
+            orgs::forget_old_invitations(conn, now)?;
             admission::forget_old_answers(conn, now)?;
             // A piece each second until all is gone: leases don't wait for it.
             if !webhooks::forget_old(conn, now)? {

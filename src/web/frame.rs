@@ -218,6 +218,8 @@ pub struct Frame {
     pub visit: Option<VisitView>,
     /// Whether what can't be undone asks for the password.
     pub proof: Proof,
+    /// Whether a link can be sent to who lost the password.
+    pub has_mail: bool,
 }
 
 impl Frame {
@@ -243,6 +245,7 @@ impl Frame {
             section: Section::Api,
             visit: None,
             proof: Proof::default(),
+            has_mail: site.mail.is_some(),
         }
     }
 

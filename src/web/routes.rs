@@ -9,7 +9,8 @@ use actix_web::middleware::{Compress, from_fn};
 use actix_web::{Route, web};
 
 use super::{
-    Answer, Member, WebError, account, assets, credits, docs, edge, home, invitations, keys, leaks, session, sign_in, usage, webhooks,
+    Answer, Member, WebError, account, assets, credits, docs, edge, home, invitations, keys, leaks, members, password_reset, session,
+    sign_in, usage, webhooks,
 };
 use crate::error::Error;
 use crate::site::Site;
@@ -90,6 +91,8 @@ pub const ROUTES: &[Declared] = &[
     get("/leaked-keys", Needs::Anyone, || web::to(leaks::show)),
     post("/leaked-keys", Needs::Anyone, || web::to(leaks::create)),
     common("/leaked-keys/gitleaks.toml", || web::to(leaks::rule)),
+    get("/password-reset", Needs::Anyone, || web::to(password_reset::show)),
+    post("/password-reset", Needs::Anyone, || web::to(password_reset::create)),
     get("/orgs/{slug}", Needs::Member, || web::to(home::organization)),
     get("/orgs/{slug}/api-keys", Needs::Member, || web::to(keys::index)),
     post("/orgs/{slug}/api-keys", Needs::Admin, || web::to(keys::create)),
@@ -123,6 +126,18 @@ pub const ROUTES: &[Declared] = &[
     get("/orgs/{slug}/credits", Needs::Member, || web::to(credits::index)),
     get("/orgs/{slug}/credits/entries.csv", Needs::Member, || web::to(credits::export)),
     post("/orgs/{slug}/credits/threshold", Needs::Admin, || web::to(credits::set_threshold)),
+    get("/orgs/{slug}/members", Needs::Member, || web::to(members::index)),
+    post("/orgs/{slug}/members/invitations", Needs::Admin, || web::to(members::invite)),
+    post("/orgs/{slug}/members/invitations/{invitation}/withdrawal", Needs::Admin, || web::to(members::withdraw)),
+    get("/orgs/{slug}/members/two-factor", Needs::Admin, || web::to(members::confirm_two_factor)),
+    post("/orgs/{slug}/members/two-factor", Needs::Admin, || web::to(members::set_two_factor)),
+    get("/orgs/{slug}/members/{user}/role", Needs::Admin, || web::to(members::confirm_role)),
+    post("/orgs/{slug}/members/{user}/role", Needs::Admin, || web::to(members::set_role)),
+    // Everybody's own, too.
+    get("/orgs/{slug}/members/{user}/removal", Needs::Admin, || web::to(members::confirm_removal)),
+    post("/orgs/{slug}/members/{user}/removal", Needs::Admin, || web::to(members::remove)),
+    get("/orgs/{slug}/members/{user}/password-link", Needs::Admin, || web::to(members::confirm_link)),
+    post("/orgs/{slug}/members/{user}/password-link", Needs::Admin, || web::to(members::make_link)),
 ];
 
 /// Who may ask follows from where it is: a line that says something else doesn't compile.

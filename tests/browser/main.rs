@@ -13,6 +13,7 @@ mod inspect;
 mod leaks;
 mod main_job;
 mod many_keys;
+mod members;
 mod one_key;
 mod people;
 mod person;

@@ -207,7 +207,7 @@ fn pages_are_light() {
     weigh(&person, "/docs/api");
     person.driver.devtools("Network.clearBrowserCache", json!({}));
     person.sign_in(scene.an_admin());
-    for tab in ["api-keys", "webhooks", "usage", "credits"] {
+    for tab in ["api-keys", "webhooks", "usage", "credits", "members"] {
         person.driver.devtools("Network.clearBrowserCache", json!({}));
         weigh(&person, &format!("/orgs/{}/{tab}", scene.here().slug));
     }

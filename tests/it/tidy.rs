@@ -14,6 +14,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("config", &["error", "mail", "profile", "sealed", "secret", "signers", "site"]),
     ("courier", &["error", "ids", "secret"]),
     ("db", &["error"]),
+    ("email", &["error"]),
     ("error", &[]),
     ("ids", &["clock"]),
     ("mail", &["error"]),
@@ -56,7 +57,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("delivery", &[EDGE, "batch", "webhooks"]),
 ];
 const KERNEL_AND: &str = "(the kernel that a capability sees)";
-const KERNEL: &[&str] = &["actor", "clock", "error", "ids", "outcome", "profile", "raw_json", "schema", "secret"];
+const KERNEL: &[&str] = &["actor", "clock", "email", "error", "ids", "outcome", "profile", "raw_json", "schema", "secret"];
 const EDGE: &str = "(the kernel that an edge sees)";
 const EDGE_KERNEL: &[&str] = &[
     "actor", "clock", "courier", "db", "error", "ids", "metrics", "news", "outcome", "peer", "profile", "raw_json", "secret", "site",

@@ -118,3 +118,25 @@ fn an_edit_where_permissions_are_chosen_ends_the_inheritance() {
     // Back again: what this profile does not have it can't hold, and its name can still be changed.
     assert_eq!(edited(&inheriting, &[]).unwrap().permissions, Vec::<String>::new());
 }
+
+#[test]
+fn who_leaves_takes_its_own_keys_along_and_nobody_else() {
+    let test = TestDb::new();
+    let (mut conn, now) = (test.conn(), clock::now());
+    let org = organization(&mut conn);
+    let (dana, tom) = (person(&mut conn, org, "dana@example.com", Role::Admin), person(&mut conn, org, "tom@example.com", Role::Admin));
+    let inheriting = Profile::load("documents").unwrap();
+    let [danas, toms] = [dana, tom].map(|user| key(&mut conn, &inheriting, org, &as_admin(user, org)));
+    orgs::set_role(&mut conn, &Actor::command_line(), now, org, tom, Role::Member).unwrap();
+    let as_tom = Actor::member(tom, "Tom".into(), org, Role::Member, "192.0.2.1".into(), "browser".into());
+    let unproved = orgs::remove_member(&mut conn, &as_tom, now, org, tom);
+    assert!(matches!(unproved, Err(Error::ProofNeeded)), "{unproved:?}");
+    let as_tom = as_tom.proved(now);
+    assert!(matches!(orgs::remove_member(&mut conn, &as_tom, now, org, dana), Err(Error::Forbidden)));
+    assert!(matches!(orgs::set_role(&mut conn, &as_tom, now, org, tom, Role::Admin), Err(Error::Forbidden)));
+    assert!(matches!(orgs::add_member(&mut conn, &as_tom, now, org, dana, Role::Admin), Err(Error::Forbidden)));
+    orgs::remove_member(&mut conn, &as_tom, now, org, tom).unwrap();
+    let mut status = |key: &keys::Key| keys::find(&mut conn, org, key.id, clock::now()).unwrap().status;
+    assert_eq!([status(&toms), status(&danas)], [Status::Revoked, Status::Active]);
+    assert!(matches!(orgs::remove_member(&mut conn, &as_tom, now, org, tom), Err(Error::NotFound)), "gone");
+}

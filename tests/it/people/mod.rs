@@ -6,8 +6,12 @@ mod edge;
 mod guard;
 mod guesses;
 mod invitations;
+mod joining;
+mod joining_page;
 mod members;
+mod members_page;
 mod orgs;
+mod password_links;
 mod proof;
 mod sessions;
 mod sign_in;
@@ -32,12 +36,16 @@ fn count(conn: &mut PgConnection, from: &str) -> i64 {
 
 /// Actions of the deployment's own audit chain, in order.
 fn audited(conn: &mut PgConnection) -> Vec<String> {
+    audited_in(conn, uuid::Uuid::nil())
+}
+
+/// Actions of one chain, in order.
+fn audited_in(conn: &mut PgConnection, chain: uuid::Uuid) -> Vec<String> {
     #[derive(QueryableByName)]
     struct Row {
         #[diesel(sql_type = Text)]
         action: String,
     }
-    let chain = uuid::Uuid::nil();
     let query = format!("SELECT action FROM audit_entries WHERE chain = '{chain}' ORDER BY sequence");
     sql_query(query).load::<Row>(conn).unwrap().into_iter().map(|row| row.action).collect()
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use actix_web::dev::ServerHandle;
 use latchkey::db::Db;
 use latchkey::delivery::{Resolver, World};
+use latchkey::mail::Mailer;
 use latchkey::profile::Profile;
 use latchkey::sealed::SecretKey;
 use latchkey::server::{Instance, Listener};
@@ -15,6 +16,7 @@ use latchkey::site::{Site, WebhookRules};
 
 use super::client::Client;
 use super::database::TestDb;
+use super::mailbox::Mailbox;
 use super::make::{Key, Make, User};
 
 /// A webhook's URL at an address of this machine where nobody listens: deliveries are refused at once. No test sends anything to an
@@ -74,6 +76,12 @@ impl App {
     /// An instance on a given database. Its webhooks may go to [`NOBODY`].
     pub fn on(database: Arc<TestDb>, profile: Profile) -> Self {
         Self::at(database, profile, WebhookRules { allow: vec!["127.93.0.0/16".parse().unwrap()], ..Default::default() })
+    }
+
+    /// The default profile, with a server that takes mail.
+    pub fn with_mail(mailbox: &Mailbox) -> Self {
+        let mail = Mailer::new(&mailbox.url(), "Latchkey <console@latchkey.example>").unwrap();
+        Self::tweaked(|site| site.mail = Some(mail))
     }
 
     /// The default profile, with the rest of the site changed.

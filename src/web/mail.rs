@@ -1,0 +1,25 @@
+//! Letters with links. Whatever is sent so is shown, or can be had, without.
+
+use crate::error::{ClientError, Error};
+use crate::site::Site;
+
+/// What became of a letter.
+pub enum Sent {
+    /// No mail server is set.
+    NoMail,
+    /// The server has it.
+    Yes,
+    /// It has not, and why: a sentence.
+    No(String),
+}
+
+/// Sends a letter, on a thread that may block.
+pub async fn send(site: &Site, to: &str, subject: &'static str, text: String) -> Sent {
+    let Some(mailer) = site.mail.clone() else { return Sent::NoMail };
+    let to = to.to_owned();
+    let sent = actix_web::web::block(move || mailer.send(&to, subject, text)).await;
+    match sent.unwrap_or_else(|_| Err(Error::Unavailable("worker thread stopped".into()))) {
+        Ok(()) => Sent::Yes,
+        Err(error) => Sent::No(ClientError::from(&error).message.into_owned()),
+    }
+}
