@@ -33,6 +33,11 @@ pub struct Invitation {
 /// `NotFound`; `Forbidden` for an actor that is not the command line.
 pub fn invite(conn: &mut PgConnection, actor: &Actor, now: OffsetDateTime, user: UserId) -> Result<PlainToken> {
     operate(actor)?;
+    invited(conn, actor, now, user)
+}
+
+/// [`invite`], for who has the right to it.
+pub(super) fn invited(conn: &mut PgConnection, actor: &Actor, now: OffsetDateTime, user: UserId) -> Result<PlainToken> {
     let token = PlainToken::generate("lki")?;
     conn.transaction(|conn| {
         // The person's row orders those who invite it at once: one link is left.

@@ -1,5 +1,6 @@
 //! People: their accounts, passwords, one-time links, sign-in and sessions. What an organization lets them do is in `orgs`.
 
+mod first_admin;
 mod invitations;
 mod password;
 mod proof;
@@ -12,6 +13,7 @@ use diesel::prelude::*;
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 
+pub use first_admin::{Founded, found};
 pub use invitations::{Invitation, accept_invitation, invitation, invite};
 pub use password::{HashedPassword, Password};
 pub use proof::{begin_proof, finish_proof};
@@ -23,6 +25,7 @@ use crate::error::{Error, Result};
 use crate::ids::{OrgId, UserId};
 use crate::orgs::{self, Organization};
 use crate::schema::users;
+use crate::support;
 
 const EMAIL_MOST: usize = 254;
 const NAME_MOST: usize = 100;
@@ -91,6 +94,11 @@ pub fn create(conn: &mut PgConnection, actor: &Actor, now: OffsetDateTime, email
 /// As [`create`], but for an address that has an account.
 pub fn ensure(conn: &mut PgConnection, actor: &Actor, now: OffsetDateTime, email: &str, name: Option<&str>) -> Result<(User, bool)> {
     operate(actor)?;
+    ensured(conn, actor, now, email, name)
+}
+
+/// [`ensure`], for who has the right to it.
+fn ensured(conn: &mut PgConnection, actor: &Actor, now: OffsetDateTime, email: &str, name: Option<&str>) -> Result<(User, bool)> {
     let email = normalize_email(email)?;
     let name = name.unwrap_or_default().trim();
     if name.chars().count() > NAME_MOST || name.chars().any(char::is_control) {
@@ -116,7 +124,7 @@ pub fn ensure(conn: &mut PgConnection, actor: &Actor, now: OffsetDateTime, email
     })
 }
 
-/// Makes a person staff, or takes it away; audited.
+/// Makes a person staff, or takes it away with the visits that are open; audited.
 ///
 /// # Errors
 /// `NotFound`; `Forbidden` for an actor that is not the command line.
@@ -126,9 +134,22 @@ pub fn set_staff_role(conn: &mut PgConnection, actor: &Actor, now: OffsetDateTim
         let before: User = users::table.find(user).select(User::as_select()).for_no_key_update().first(conn)?;
         let role = role.map(StaffRole::as_str);
         diesel::update(users::table.find(user)).set(users::staff_role.eq(role)).execute(conn)?;
+        if role.is_none() {
+            // Else they would go on if the person came back within the hour.
+            support::end_all(conn, actor, now, user)?;
+        }
         let (was, is) = (json!({"staff_role": before.staff_role}), json!({"staff_role": role}));
         record(conn, actor, now, "account.staff_role_set", &before, was, is)
     })
+}
+
+/// Everybody of the staff, by address. For the command line.
+///
+/// # Errors
+/// `Forbidden` for an actor that is not the command line; those of the database.
+pub fn staff(conn: &mut PgConnection, actor: &Actor) -> Result<Vec<User>> {
+    operate(actor)?;
+    Ok(users::table.filter(users::staff_role.is_not_null()).order(users::email).select(User::as_select()).load(conn)?)
 }
 
 /// The person with this address, in any case; and whether it has a password.
