@@ -25,6 +25,7 @@ mod proof;
 pub mod routes;
 mod session;
 mod sign_in;
+mod support;
 mod usage;
 mod webhooks;
 
