@@ -45,7 +45,9 @@ fn once<T>(
             .map_err(|e| {
                 Error::from(e)
                     .on_constraint("operator_forms_organization_id_fkey", || Error::NotFound)
-                    .on_constraint("operator_forms_pkey", || Error::Conflict("This form has done its work already. Open it anew for more.".into()))
+                    .on_constraint("operator_forms_pkey", || {
+                        Error::Conflict("This form has done its work already. Open it anew for more.".into())
+                    })
             })?;
         work(conn)
     })

@@ -243,11 +243,8 @@ impl Frame {
 
     /// The same for a person who has opened `slug`.
     pub fn of_visit(site: &Site, visit: &Visit, slug: Option<&str>) -> Self {
-        let organizations: Vec<OrganizationView> = visit
-            .organizations
-            .iter()
-            .map(|(organization, role)| OrganizationView::new(organization, *role == Role::Admin))
-            .collect();
+        let organizations: Vec<OrganizationView> =
+            visit.organizations.iter().map(|(organization, role)| OrganizationView::new(organization, *role == Role::Admin)).collect();
         let organization = organizations.iter().find(|organization| Some(organization.slug.as_str()) == slug).cloned();
         let user = &visit.user;
         let (initials, is_staff) = (initials(user.label()), user.staff().is_some());

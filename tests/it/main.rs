@@ -16,6 +16,7 @@ mod route_coverage;
 mod schema_rules;
 mod server;
 mod support;
+mod support_console;
 mod tidy;
 mod usage;
 mod verify;

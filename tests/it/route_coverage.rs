@@ -20,11 +20,15 @@ async fn every_route_is_what_it_declares() {
     let theirs = app.make().org().admin();
     let (stranger, member) = (app.stranger(), app.browser(ours.a_member()).await);
     let other = app.browser(theirs.an_admin()).await;
+    let (support, operator) = (ours.person(Some("support")), ours.person(Some("operator")));
+    let (support, operator) = (app.browser(&support).await, app.browser(&operator).await);
     for route in ROUTES {
         let path = route.path.replace("{slug}", &ours.here().slug).replace("{key}", &ours.a_key().id.to_string());
         let path = path.replace("{delivery}", &delivery.to_string());
         let name = format!("{} {}", route.method, route.path);
-        assert_eq!(matches!(route.needs, Needs::Member | Needs::Admin), route.path.contains("{slug}"), "{name}");
+        let is_theirs = matches!(route.needs, Needs::Member | Needs::Auditor | Needs::Admin);
+        assert_eq!(is_theirs, route.path.starts_with("/orgs/{slug}"), "{name}");
+        assert_eq!(matches!(route.needs, Needs::Staff | Needs::Operator), route.path.starts_with("/support"), "{name}");
         if route.needs == Needs::Anyone {
             continue;
         }
@@ -36,6 +40,14 @@ async fn every_route_is_what_it_declares() {
             continue;
         }
         assert!(!path.contains('{'), "{name}: the test does not know how to fill it in");
+        if !is_theirs {
+            assert_eq!(ask(&other, &route.method, &path).await.status, 404, "{name} by an admin");
+            let by_support = ask(&support, &route.method, &path).await.status;
+            assert_eq!(by_support == 403, route.needs == Needs::Operator, "{name} by support: {by_support}");
+            let by_operator = ask(&operator, &route.method, &path).await.status;
+            assert!(by_operator < 400 || by_operator == 422, "{name} by an operator: {by_operator}");
+            continue;
+        }
         assert_eq!(ask(&other, &route.method, &path).await.status, 404, "{name} by another tenant");
         let lesser = ask(&member, &route.method, &path).await.status;
         if route.needs == Needs::Admin {

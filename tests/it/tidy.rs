@@ -58,7 +58,8 @@ const KERNEL: &[&str] = &["actor", "clock", "error", "ids", "outcome", "profile"
 const EDGE: &str = "(the kernel that an edge sees)";
 const EDGE_KERNEL: &[&str] =
     &["actor", "clock", "courier", "db", "error", "ids", "metrics", "news", "outcome", "profile", "raw_json", "secret", "site", "wake"];
-const CAPABILITIES: &[&str] = &["accounts", "admission", "audit", "credits", "jobs", "keys", "orgs", "programs", "support", "usage", "webhooks"];
+const CAPABILITIES: &[&str] =
+    &["accounts", "admission", "audit", "credits", "jobs", "keys", "orgs", "programs", "support", "usage", "webhooks"];
 const EDGES: &[&str] = &["delivery", "json_call", "partner_api", "sandbox", "verify_api", "web", "worker_api"];
 /// These see everything: they put it together.
 const ASSEMBLY: &[&str] = &["cli", "lib", "main", "server"];

@@ -143,7 +143,7 @@ impl Action {
     fn consequence(&self) -> String {
         let available = grouped(self.available);
         match self.verb {
-            Verb::Suspend => "Its people still get in and see why. Nothing is deleted, and it can be reinstated.".into(),
+            Verb::Suspend => "Its people still get in. Nothing is deleted, and it can be reinstated.".into(),
             Verb::Reinstate => "Its keys work again from the very next request on.".into(),
             Verb::Grant => format!("{available} are available now. The grant stands in its ledger and in its audit log."),
             Verb::Adjust => format!("{available} are available now. The correction stands in its ledger and in its audit log."),
@@ -266,7 +266,9 @@ fn quota(typed: &str) -> Result<Option<i32>> {
         return Ok(None);
     }
     let number = whole_number("requests_per_minute", typed)?;
-    i32::try_from(number).map(Some).map_err(|_| Error::field("requests_per_minute", format!("{number} is out of reach. Use at most {}.", i32::MAX)))
+    i32::try_from(number)
+        .map(Some)
+        .map_err(|_| Error::field("requests_per_minute", format!("{number} is out of reach. Use at most {}.", i32::MAX)))
 }
 
 /// A whole number, perhaps written `1,284` or with the minus that pages show.

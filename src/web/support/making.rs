@@ -83,7 +83,8 @@ pub async fn make(mut operator: Operator, fields: Option<Form<Fields>>) -> Answe
     let errors = match proved {
         Ok(()) => match founded(&operator, &entered).await {
             Ok(founded) => {
-                let link = founded.invitation.as_ref().map(|token| format!("{}/invitations/{}", operator.0.site.public_url, token.reveal()));
+                let link =
+                    founded.invitation.as_ref().map(|token| format!("{}/invitations/{}", operator.0.site.public_url, token.reveal()));
                 return page(&Made { frame, founded, link });
             }
             Err(Error::Invalid(errors)) => errors,
