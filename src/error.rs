@@ -158,9 +158,7 @@ impl From<&Error> for ClientError {
             Error::Unauthenticated => Self::new(401, "unauthenticated", "Sign in first."),
             Error::Forbidden => Self::new(403, "forbidden", "Your role does not allow this."),
             Error::ProofNeeded => Self::new(403, "password_needed", "Enter your password again: the last time is over an hour ago."),
-            Error::TwoFactorNeeded => {
-                Self::new(403, "two_factor_needed", "This organization asks for two-factor sign-in. Set it up first.")
-            }
+            Error::TwoFactorNeeded => Self::new(403, "two_factor_needed", "This organization asks for two-factor sign-in. Set it up first."),
             Error::VisitNeeded => Self::new(403, "visit_needed", "Say first why you look at this organization."),
             Error::Invalid(fields) => {
                 Self { fields: fields.clone(), ..Self::new(422, "invalid_request", "Some fields were not accepted.") }

@@ -32,9 +32,9 @@ impl Mailer {
     pub fn new(url: &str, from: &str) -> Result<Self> {
         let wrong = || Error::field("LATCHKEY_SMTP_URL", "It is no URL like smtps://user:password@mail.example.com.");
         let transport = SmtpTransport::from_url(url).map_err(|_| wrong())?.timeout(Some(PATIENCE)).build();
-        let from = from
-            .parse()
-            .map_err(|_| Error::field("LATCHKEY_SMTP_FROM", format!("{from:?} is no address like Latchkey <keys@example.com>.")))?;
+        let from = from.parse().map_err(|_| {
+            Error::field("LATCHKEY_SMTP_FROM", format!("{from:?} is no address like Latchkey <keys@example.com>."))
+        })?;
         Ok(Self { transport, from })
     }
 

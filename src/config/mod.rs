@@ -12,9 +12,9 @@ use ipnet::IpNet;
 use tracing_subscriber::EnvFilter;
 
 use crate::error::{Error, FieldError, Result};
-use crate::mail::Mailer;
 use crate::profile::Profile;
 use crate::sealed::{KeyFile, Keyring, SecretKey, parse_keys};
+use crate::mail::Mailer;
 use crate::site::{LeakRules, LeakedKeys, Retention, WebhookRules};
 use read::{addresses, days, pauses, port_ranges, proxies, ranges, truth};
 

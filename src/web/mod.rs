@@ -33,8 +33,8 @@ pub use errors::WebError;
 pub use flash::{Flash, Tone};
 pub use frame::{Frame, Section, Tab};
 pub use guard::{Client, Member, Operator, Person, Staff, Visitor};
-pub use page::{fragment, fragments, is_htmx, page, page_with_status, see_other, see_other_with, wants_fragment};
 pub use proof::prove;
+pub use page::{fragment, fragments, is_htmx, page, page_with_status, see_other, see_other_with, wants_fragment};
 pub use routes::{configure, configure_rest};
 
 /// What handlers answer.

@@ -120,9 +120,7 @@ async fn ask(member: Member, request: &HttpRequest, path: &Path<(String, String)
 }
 
 /// The question; or why it makes no sense.
-async fn question(
-    member: &Member, path: &Path<(String, String)>, verb: Verb, grace: u64, whole: bool,
-) -> Result<Result<Confirm>, WebError> {
+async fn question(member: &Member, path: &Path<(String, String)>, verb: Verb, grace: u64, whole: bool) -> Result<Result<Confirm>, WebError> {
     let (organization, key, now) = (member.organization.id, key_of(path)?, member.frame.now);
     let view = member.site.db.run(move |conn| keys::find(conn, organization, key, now)).await?;
     member.require_admin()?;

@@ -26,11 +26,7 @@ fn a_session_ends_after_twelve_idle_hours() {
     let (user, token) = begun(&mut conn, now);
     let almost = now + IDLE - Duration::SECOND;
     assert_eq!(sessions::load(&mut conn, almost, token).unwrap().map(|session| session.user), Some(user));
-    assert_eq!(
-        sessions::load(&mut conn, almost + IDLE - Duration::SECOND, token).unwrap().map(|session| session.user),
-        Some(user),
-        "being seen prolongs it"
-    );
+    assert_eq!(sessions::load(&mut conn, almost + IDLE - Duration::SECOND, token).unwrap().map(|session| session.user), Some(user), "being seen prolongs it");
     assert_eq!(sessions::load(&mut conn, almost + IDLE * 2, token).unwrap(), None);
     assert_eq!(sessions::load(&mut conn, now, SecretDigest::of("another")).unwrap(), None);
 }
