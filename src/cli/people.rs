@@ -218,7 +218,7 @@ fn remove_staff(email: &str, output: Output, place: &Place) -> Done {
 }
 
 fn list_staff(output: Output, place: &Place) -> Done {
-    let all = work(place, |conn, actor| accounts::staff(conn, actor))?;
+    let all = work(place, accounts::staff)?;
     let role = |user: &User| user.staff_role.clone().unwrap_or_default();
     let value = all.iter().map(|user| json!({"id": user.id, "email": user.email, "name": user.name, "staff_role": role(user)})).collect();
     let rows: Vec<Vec<String>> = all.iter().map(|user| vec![user.email.clone(), role(user), user.name.clone()]).collect();
