@@ -126,6 +126,8 @@ fn named(conn: &mut PgConnection, text: &str, hits: &mut Vec<(OrgId, Why)>) -> R
 fn with_key(conn: &mut PgConnection, text: &str, hits: &mut Vec<(OrgId, Why)>) -> Result<bool> {
     let rows: Vec<(OrgId, String)> = api_key_secrets::table
         .filter(api_key_secrets::prefix.like(format!("{}%", literal(text))))
+        // In the order of the index, which is then the way to the first of them however many there are.
+        .order(diesel::dsl::sql::<sql::Text>("prefix USING ~<~"))
         .limit(LOOKED_AT)
         .select((api_key_secrets::organization_id, api_key_secrets::prefix))
         .load(conn)?;
@@ -139,6 +141,7 @@ fn with_member(conn: &mut PgConnection, text: &str, hits: &mut Vec<(OrgId, Why)>
     let rows: Vec<(OrgId, String)> = users::table
         .inner_join(memberships::table)
         .filter(users::email.like(format!("{}%", literal(&start))))
+        .order(diesel::dsl::sql::<sql::Text>("users.email USING ~<~"))
         .limit(LOOKED_AT)
         .select((memberships::organization_id, users::email))
         .load(conn)?;

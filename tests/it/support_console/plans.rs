@@ -43,7 +43,9 @@ fn a_request_a_key_and_a_member_are_found_by_their_indexes() {
     }
     let profile = Arc::new(latchkey::profile::Profile::load("analysis").unwrap());
     let scene = Make::new(test.conn(), profile.clone()).org_named("acme").admin().key();
-    let (now, org) = (clock::now(), scene.here().id.0);
+    let (now, org, user, key) = (clock::now(), scene.here().id.0, scene.an_admin().id, scene.a_key().clone());
+    // What its connection did is counted ten seconds after it last did anything, unless it ends.
+    drop(scene);
     let today = usage::day(now);
     usage::ensure(&mut conn, (0..5).map(|day| today - Duration::days(day))).unwrap();
     conn.batch_execute(&format!(
@@ -62,7 +64,7 @@ fn a_request_a_key_and_a_member_are_found_by_their_indexes() {
                      || substr(gen_random_uuid()::text, 16))::uuid,
                  now() - d * interval '1 day', '{key}', 1, 'live', 'GET', '/x', '', 200, 'accepted', 1, 0, '192.0.2.1', '', false
              FROM (SELECT id FROM organizations ORDER BY slug LIMIT 200) o, generate_series(0, 4) d, generate_series(1, 50);",
-        key = scene.a_key().id.0,
+        key = key.id.0,
     ))
     .unwrap();
     conn.batch_execute("VACUUM ANALYZE").unwrap();
@@ -73,9 +75,8 @@ fn a_request_a_key_and_a_member_are_found_by_their_indexes() {
     }
     let query = format!("SELECT id FROM requests WHERE organization_id = '{org}' ORDER BY id LIMIT 1");
     let request = diesel::sql_query(query).get_result::<One>(&mut conn).unwrap().id;
-    let user = scene.an_admin().id;
     let actor = Actor::staff(user, "Staff".into(), StaffRole::Support, None, "192.0.2.1".into(), String::new());
-    let prefix = scene.a_key().prefix.clone();
+    let prefix = key.prefix;
     // Often, so that what is prepared and planned once is looked at too.
     for _ in 0..8 {
         for (tables, typed, most) in
