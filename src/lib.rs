@@ -17,7 +17,8 @@
 //!
 //! Capabilities are synchronous, take a connection first and whose data it is next, and know nothing of HTTP. Sideways they
 //! use each other in one direction only: all may write to `audit`; `orgs` opens accounts in `credits`, and ends `keys` with the
-//! membership that they inherit from; `accounts` reads `orgs`, and so does `support`;
+//! membership that they inherit from; `accounts` reads `orgs`, and so does `support`, which reads `credits`
+//! too; `accounts` ends the visits of `support` with the role;
 //! `credits` tells `webhooks` when they run low;
 //! `keys` tells their `usage`; `jobs` moves `credits`; `admission` settles through `jobs`, `credits` and `usage`. Edges hand what is to be
 //! sent over the counter in [`courier`], behind which `delivery` sends it. `tests/it/tidy.rs` holds all this to be true.

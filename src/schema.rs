@@ -181,6 +181,14 @@ diesel::table! {
 }
 
 diesel::table! {
+    operator_forms (organization_id, id) {
+        organization_id -> Uuid,
+        id -> Uuid,
+        used_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
     organizations (id) {
         id -> Uuid,
         slug -> Text,
@@ -490,6 +498,7 @@ diesel::joinable!(invitations -> users (user_id));
 diesel::joinable!(memberships -> organizations (organization_id));
 diesel::joinable!(memberships -> users (user_id));
 diesel::joinable!(membership_invitations -> organizations (organization_id));
+diesel::joinable!(operator_forms -> organizations (organization_id));
 diesel::joinable!(sessions -> users (user_id));
 diesel::joinable!(sign_in_challenges -> users (user_id));
 diesel::joinable!(support_visits -> organizations (organization_id));
@@ -515,6 +524,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     key_uses,
     membership_invitations,
     memberships,
+    operator_forms,
     organizations,
     rate_windows,
     recovery_codes,

@@ -85,6 +85,15 @@ CREATE TABLE support_visits (
 );
 CREATE INDEX support_visits_user_id_ends_at_idx ON support_visits (user_id, ends_at);
 
+-- A form of an operator that has done its work: sent again it does nothing.
+CREATE TABLE operator_forms (
+    organization_id uuid NOT NULL
+        CONSTRAINT operator_forms_organization_id_fkey REFERENCES organizations (id) ON DELETE CASCADE,
+    id uuid NOT NULL,
+    used_at timestamptz NOT NULL,
+    CONSTRAINT operator_forms_pkey PRIMARY KEY (organization_id, id)
+);
+
 -- When a key's text was first reported as found in public, and where.
 ALTER TABLE api_key_secrets ADD COLUMN leaked_at timestamptz;
 ALTER TABLE api_key_secrets ADD COLUMN leaked_where text;
@@ -93,6 +102,7 @@ ALTER TABLE api_key_secrets ADD CONSTRAINT api_key_secrets_leaked_check CHECK ((
 -- Every page asks whether there are such: hardly ever one.
 CREATE INDEX api_key_secrets_leaked_idx ON api_key_secrets (organization_id) WHERE leaked_at IS NOT NULL;
 
--- Support finds a key by how it begins, staff read all chains by time.
+-- Support finds a person and a key by how they begin, staff read all chains by time.
+CREATE INDEX users_email_idx ON users (email text_pattern_ops);
 CREATE INDEX api_key_secrets_prefix_idx ON api_key_secrets (prefix text_pattern_ops);
 CREATE INDEX audit_entries_at_idx ON audit_entries (at);

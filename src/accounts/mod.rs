@@ -33,6 +33,7 @@ use crate::error::{Error, Result};
 use crate::ids::{OrgId, UserId};
 use crate::orgs::{self, Organization};
 use crate::schema::users;
+use crate::support;
 
 const NAME_MOST: usize = 100;
 
@@ -111,7 +112,7 @@ fn put_account(
     })
 }
 
-/// Makes a person staff, or takes it away; audited.
+/// Makes a person staff, or takes it away with the visits that are open; audited.
 ///
 /// # Errors
 /// `NotFound`; `Forbidden` for an actor that is not the command line.
@@ -121,9 +122,22 @@ pub fn set_staff_role(conn: &mut PgConnection, actor: &Actor, now: OffsetDateTim
         let before: User = users::table.find(user).select(User::as_select()).for_no_key_update().first(conn)?;
         let role = role.map(StaffRole::as_str);
         diesel::update(users::table.find(user)).set(users::staff_role.eq(role)).execute(conn)?;
+        if role.is_none() {
+            // Else they would go on if the person came back within the hour.
+            support::end_all(conn, actor, now, user)?;
+        }
         let (was, is) = (json!({"staff_role": before.staff_role}), json!({"staff_role": role}));
         record(conn, actor, now, "account.staff_role_set", &before, was, is)
     })
+}
+
+/// Everybody of the staff, by address. For the command line.
+///
+/// # Errors
+/// `Forbidden` for an actor that is not the command line; those of the database.
+pub fn staff(conn: &mut PgConnection, actor: &Actor) -> Result<Vec<User>> {
+    operate(actor)?;
+    Ok(users::table.filter(users::staff_role.is_not_null()).order(users::email).select(User::as_select()).load(conn)?)
 }
 
 /// The person with this address, in any case; and whether it has a password.

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::failure::{Done, Failure};
 use super::opened::{organization, work};
-use super::output::Output;
+use super::output::{Output, table};
 use crate::accounts::{self, HashedPassword, Password, User, two_factor};
 use crate::actor::{Actor, Role, StaffRole};
 use crate::clock;
@@ -90,6 +90,23 @@ pub enum StaffCommand {
         /// support looks at every organization, operator also suspends, grants and sets limits
         #[arg(long)]
         role: StaffRole,
+    },
+    /// Take the role away; what the person has open as staff is closed at once
+    Remove {
+        /// E-mail address of the account
+        #[arg(long)]
+        email: String,
+        #[command(flatten)]
+        output: Output,
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Show everybody of the staff
+    List {
+        #[command(flatten)]
+        output: Output,
+        #[command(flatten)]
+        place: Place,
     },
 }
 
@@ -196,7 +213,11 @@ fn link(public_url: &str, token: &PlainToken) -> String {
 
 /// Does it.
 pub fn staff(command: StaffCommand) -> Done {
-    let StaffCommand::Create { account, role } = command;
+    let (account, role) = match command {
+        StaffCommand::Create { account, role } => (account, role),
+        StaffCommand::Remove { email, output, place } => return remove_staff(&email, output, &place),
+        StaffCommand::List { output, place } => return list_staff(output, &place),
+    };
     let place = account.place.clone();
     account.make(|account, password| {
         work(&place, |conn, actor| {
@@ -205,6 +226,27 @@ pub fn staff(command: StaffCommand) -> Done {
             Ok((made, format!("staff ({})", role.as_str()), json!({"staff_role": role.as_str()})))
         })
     })
+}
+
+fn remove_staff(email: &str, output: Output, place: &Place) -> Done {
+    work(place, |conn, actor| {
+        let (user, _) = known(conn, actor, email)?;
+        if user.staff_role.is_none() {
+            return Err(Error::Conflict(format!("{} is not staff.", user.email)));
+        }
+        accounts::set_staff_role(conn, actor, clock::now(), user.id, None)
+    })?;
+    output.print(&json!({"email": email, "staff_role": null}), || format!("{email} is staff no more. The account stays."));
+    Ok(())
+}
+
+fn list_staff(output: Output, place: &Place) -> Done {
+    let all = work(place, accounts::staff)?;
+    let role = |user: &User| user.staff_role.clone().unwrap_or_default();
+    let value = all.iter().map(|user| json!({"id": user.id, "email": user.email, "name": user.name, "staff_role": role(user)})).collect();
+    let rows: Vec<Vec<String>> = all.iter().map(|user| vec![user.email.clone(), role(user), user.name.clone()]).collect();
+    output.print(&value, || table(&["EMAIL", "ROLE", "NAME"], &rows));
+    Ok(())
 }
 
 struct Made {

@@ -79,6 +79,26 @@ pub fn invite(
     conn: &mut PgConnection, actor: &Actor, now: OffsetDateTime, organization: OrgId, email: &str, role: Role,
 ) -> Result<(Invitation, PlainToken)> {
     actor.require(organization, Permission::ManageMembers)?;
+    put(conn, actor, now, organization, email, role)
+}
+
+/// Makes an organization, grants its first credits, and makes the link with which its first admin comes in; audited.
+///
+/// # Errors
+/// `Invalid` for `name`, `slug`, `credits` or `email`; `NotFound`, `Forbidden`, `ProofNeeded` for an actor that may not.
+pub fn found(
+    conn: &mut PgConnection, actor: &Actor, now: OffsetDateTime, name: &str, slug: Option<&str>, credits: Option<i64>, email: &str,
+) -> Result<(Organization, Invitation, PlainToken)> {
+    conn.transaction(|conn| {
+        let organization = super::create(conn, actor, now, name, slug, credits)?;
+        let (invitation, token) = put(conn, actor, now, organization.id, email, Role::Admin)?;
+        Ok((organization, invitation, token))
+    })
+}
+
+fn put(
+    conn: &mut PgConnection, actor: &Actor, now: OffsetDateTime, organization: OrgId, email: &str, role: Role,
+) -> Result<(Invitation, PlainToken)> {
     actor.require_proof(now)?;
     let email = normalize(email)?;
     let token = PlainToken::generate("lkm")?;

@@ -10,7 +10,7 @@ use diesel::prelude::*;
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 
-pub use invitations::{Invitation, Opened, enter_by, forget_old_invitations, invitations, invite, open_invitation, take, withdraw};
+pub use invitations::{Invitation, Opened, enter_by, forget_old_invitations, found, invitations, invite, open_invitation, take, withdraw};
 pub use list::{Members, Membership, member, members};
 pub use members::{add_member, admins, membership, organizations_of, remove_member, set_role};
 pub use two_factor::require_two_factor;

@@ -1,5 +1,10 @@
 //! Staff looking at organizations. A visit is asked for with a reason, lasts an hour, and stands in the organization's own
-//! audit log; while it lasts its person reads what members read, and changes nothing.
+//! audit log; while it lasts its person reads what members read, and changes nothing. [`search`] finds the organization to look at,
+//! [`console`] is what staff see of one.
+
+mod operate;
+mod search;
+mod wanted;
 
 use diesel::pg::PgConnection;
 use diesel::prelude::*;
@@ -7,12 +12,17 @@ use serde_json::{Value, json};
 use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
-use crate::actor::{Actor, StaffRole};
+pub use operate::{adjust, grant};
+pub use search::{Found, PAGE, Results, Why, newest, search};
+pub use wanted::Wanted;
+
+use crate::actor::{Actor, Permission, StaffRole};
 use crate::audit;
+use crate::credits;
 use crate::error::{Error, Result};
 use crate::ids::{OrgId, UserId, new_uuid};
 use crate::orgs::{self, Organization};
-use crate::schema::{organizations, support_visits};
+use crate::schema::{memberships, organizations, support_visits};
 
 /// How long a visit lasts.
 pub const VISIT: Duration = Duration::hours(1);
@@ -86,15 +96,92 @@ pub fn end(conn: &mut PgConnection, actor: &Actor, now: OffsetDateTime, organiza
     let user = actor.user_id().ok_or(Error::Forbidden)?;
     conn.transaction(|conn| {
         let organization: Organization = organizations::table.find(organization).select(Organization::as_select()).first(conn)?;
-        let before: Option<OffsetDateTime> = diesel::update(lasting(organization.id, user, now))
+        // Two that were opened at one instant are both open; each stands in the log by itself.
+        let ended: Vec<(OffsetDateTime, String)> = diesel::update(lasting(organization.id, user, now))
             .set(support_visits::ends_at.eq(now))
-            .returning(support_visits::opened_at)
-            .get_result(conn)
-            .optional()?;
-        let Some(opened_at) = before else { return Ok(()) };
-        let before = json!({"opened_at": audit::moment(Some(opened_at))});
-        record(conn, actor, now, &organization, "support.ended", before, Value::Null)
+            .returning((support_visits::opened_at, support_visits::reason))
+            .get_results(conn)?;
+        for (opened_at, reason) in ended {
+            let before = json!({"opened_at": audit::moment(Some(opened_at)), "reason": reason});
+            record(conn, actor, now, &organization, "support.ended", before, Value::Null)?;
+        }
+        Ok(())
     })
+}
+
+/// Ends every visit of a person who is staff no longer. Audited in each organization's own log, in the name of who took the role away.
+///
+/// # Errors
+/// Those of the database.
+pub fn end_all(conn: &mut PgConnection, actor: &Actor, now: OffsetDateTime, user: UserId) -> Result<()> {
+    conn.transaction(|conn| {
+        let own = support_visits::user_id.eq(user).and(support_visits::ends_at.gt(now));
+        let mut ended: Vec<(OrgId, OffsetDateTime, String)> = diesel::update(support_visits::table.filter(own))
+            .set(support_visits::ends_at.eq(now))
+            .returning((support_visits::organization_id, support_visits::opened_at, support_visits::reason))
+            .get_results(conn)?;
+        // The heads of several chains are locked in one order, whoever does it.
+        ended.sort();
+        for (organization, opened_at, reason) in ended {
+            let organization: Organization = organizations::table.find(organization).select(Organization::as_select()).first(conn)?;
+            let before = json!({"opened_at": audit::moment(Some(opened_at)), "reason": reason});
+            record(conn, actor, now, &organization, "support.ended", before, Value::Null)?;
+        }
+        Ok(())
+    })
+}
+
+/// Notes in the organization's own log that somebody of the staff took a file of it away, before it is handed out.
+///
+/// # Errors
+/// `VisitNeeded` where no visit is open; those of the database.
+pub fn exported(conn: &mut PgConnection, actor: &Actor, now: OffsetDateTime, organization: OrgId, file: &str) -> Result<()> {
+    actor.require(organization, Permission::Read)?;
+    let organization: Organization = organizations::table.find(organization).select(Organization::as_select()).first(conn)?;
+    record(conn, actor, now, &organization, "support.exported", Value::Null, json!({"file": file}))
+}
+
+/// How large an organization is, in two words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Facts {
+    /// People who belong to it.
+    pub members: i64,
+    /// Credits that it may spend.
+    pub available: i64,
+}
+
+/// That of an organization.
+///
+/// # Errors
+/// `NotFound`; those of the database.
+pub fn facts(conn: &mut PgConnection, organization: OrgId) -> Result<Facts> {
+    let members = memberships::table.filter(memberships::organization_id.eq(organization)).count().get_result(conn)?;
+    Ok(Facts { members, available: credits::balance(conn, organization)?.available })
+}
+
+/// What staff see of an organization in the console.
+#[derive(Debug, Clone)]
+pub struct Console {
+    /// Its name, and whether it is suspended.
+    pub organization: Organization,
+    /// The acting person's own, while it lasts.
+    pub visit: Option<Visit>,
+    /// For operators, and while a visit lasts.
+    pub facts: Option<Facts>,
+}
+
+/// An organization as the acting person of the staff may see it.
+///
+/// # Errors
+/// `NotFound`, also for an actor that is not staff; those of the database.
+pub fn console(conn: &mut PgConnection, actor: &Actor, now: OffsetDateTime, slug: &str) -> Result<Console> {
+    actor.require_staff(StaffRole::Support)?;
+    let user = actor.user_id().ok_or(Error::Forbidden)?;
+    let organization = orgs::by_slug(conn, slug)?;
+    let visit = visit(conn, organization.id, user, now)?;
+    let knows = visit.is_some() || actor.require_staff(StaffRole::Operator).is_ok();
+    let facts = if knows { Some(facts(conn, organization.id)?) } else { None };
+    Ok(Console { organization, visit, facts })
 }
 
 fn record(

@@ -107,7 +107,10 @@ fn error_answer(request: &HttpRequest, site: &Site, error: &ClientError, id: &st
 
 /// What was asked is opened after signing in.
 fn to_sign_in(request: &HttpRequest) -> HttpResponse {
-    elsewhere(request, &sign_in::with_next("/sign-in", asked_page(request)))
+    let page = asked_page(request);
+    // What staff look for may be a whole key by mistake: it goes no further.
+    let page = page.split('?').next().filter(|path| *path == "/support").unwrap_or(page);
+    elsewhere(request, &sign_in::with_next("/sign-in", page))
 }
 
 /// On to another page. htmx is told to leave the one that it is in; a 303 it would follow and swap in.

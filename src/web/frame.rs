@@ -132,6 +132,8 @@ pub struct VisitView {
     pub ends_at: OffsetDateTime,
     /// Whole minutes until then, rounded up.
     pub minutes: i64,
+    /// How large the organization is.
+    pub facts: support::Facts,
 }
 
 /// The signed-in person as the account menu shows it.
@@ -261,9 +263,9 @@ impl Frame {
     }
 
     /// The same for staff who look at an organization that is not theirs.
-    pub fn visiting(self, organization: &Organization, visit: &support::Visit) -> Self {
+    pub fn visiting(self, organization: &Organization, visit: &support::Visit, facts: support::Facts) -> Self {
         let minutes = ((visit.ends_at - self.now).whole_seconds() + 59) / 60;
-        let visit = VisitView { reason: visit.reason.clone(), ends_at: visit.ends_at, minutes };
+        let visit = VisitView { reason: visit.reason.clone(), ends_at: visit.ends_at, minutes, facts };
         Self { organization: Some(OrganizationView::new(organization, false)), visit: Some(visit), ..self }
     }
 

@@ -25,7 +25,7 @@ use crate::keys;
 use crate::orgs::{self, Organization};
 use crate::peer;
 use crate::site::Site;
-use crate::support::{self, Visit};
+use crate::support::{self, Facts, Visit};
 use crate::webhooks;
 
 type Extracting<T> = Pin<Box<dyn Future<Output = Result<T, WebError>>>>;
@@ -216,7 +216,7 @@ impl FromRequest for Member {
 }
 
 /// The organization that staff open without being its members, with the visit if there is one.
-type Visited = Option<(Organization, Option<Visit>)>;
+type Visited = Option<(Organization, Option<(Visit, Facts)>)>;
 
 async fn person(request: &HttpRequest, slug: Option<String>) -> Result<(Person, Visited), WebError> {
     let site = site(request)?;
@@ -239,7 +239,7 @@ async fn person(request: &HttpRequest, slug: Option<String>) -> Result<(Person, 
     let frame = Frame::of_visit(&site, &visit, slug.as_deref());
     let frame = Frame { flash: shown_flash(request, &site), webhook_stopped, low, leaks, proof, ..frame };
     let frame = match &visited {
-        Some((organization, Some(visit))) => frame.visiting(organization, visit),
+        Some((organization, Some((visit, facts)))) => frame.visiting(organization, visit, *facts),
         _ => frame,
     };
     // An error page of this request stands in the same frame.
@@ -254,6 +254,7 @@ fn visited(conn: &mut PgConnection, slug: &str, user: UserId, now: OffsetDateTim
     match orgs::by_slug(conn, slug) {
         Ok(organization) => {
             let visit = support::visit(conn, organization.id, user, now)?;
+            let visit = visit.map(|visit| Ok::<_, Error>((visit, support::facts(conn, organization.id)?))).transpose()?;
             Ok(Some((organization, visit)))
         }
         Err(Error::NotFound) => Ok(None),

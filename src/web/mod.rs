@@ -31,6 +31,7 @@ mod proof;
 pub mod routes;
 mod session;
 mod sign_in;
+mod support;
 mod usage;
 mod webhooks;
 

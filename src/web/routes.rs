@@ -10,7 +10,7 @@ use actix_web::{Route, web};
 
 use super::{
     Answer, Member, WebError, account, assets, credits, docs, edge, home, invitations, keys, leaks, members, password_reset, session,
-    sign_in, usage, webhooks,
+    sign_in, support, usage, webhooks,
 };
 use crate::error::Error;
 use crate::site::Site;
@@ -93,6 +93,22 @@ pub const ROUTES: &[Declared] = &[
     common("/leaked-keys/gitleaks.toml", || web::to(leaks::rule)),
     get("/password-reset", Needs::Anyone, || web::to(password_reset::show)),
     post("/password-reset", Needs::Anyone, || web::to(password_reset::create)),
+    get("/support", Needs::Staff, || web::to(support::index)),
+    get("/support/new-organization", Needs::Operator, || web::to(support::ask_organization)),
+    post("/support/new-organization", Needs::Operator, || web::to(support::make_organization)),
+    get("/support/organizations/{slug}", Needs::Staff, || web::to(support::show)),
+    post("/support/organizations/{slug}/visits", Needs::Staff, || web::to(support::open)),
+    post("/support/organizations/{slug}/visit-end", Needs::Staff, || web::to(support::end)),
+    get("/support/organizations/{slug}/suspension", Needs::Operator, || web::to(support::confirm)),
+    post("/support/organizations/{slug}/suspension", Needs::Operator, || web::to(support::act)),
+    get("/support/organizations/{slug}/reinstatement", Needs::Operator, || web::to(support::confirm)),
+    post("/support/organizations/{slug}/reinstatement", Needs::Operator, || web::to(support::act)),
+    get("/support/organizations/{slug}/grants", Needs::Operator, || web::to(support::confirm)),
+    post("/support/organizations/{slug}/grants", Needs::Operator, || web::to(support::act)),
+    get("/support/organizations/{slug}/adjustments", Needs::Operator, || web::to(support::confirm)),
+    post("/support/organizations/{slug}/adjustments", Needs::Operator, || web::to(support::act)),
+    get("/support/organizations/{slug}/limit", Needs::Operator, || web::to(support::confirm)),
+    post("/support/organizations/{slug}/limit", Needs::Operator, || web::to(support::act)),
     get("/orgs/{slug}", Needs::Member, || web::to(home::organization)),
     get("/orgs/{slug}/api-keys", Needs::Member, || web::to(keys::index)),
     post("/orgs/{slug}/api-keys", Needs::Admin, || web::to(keys::create)),

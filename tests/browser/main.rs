@@ -22,6 +22,7 @@ mod reference;
 mod screens;
 #[path = "../it/support/mod.rs"]
 mod support;
+mod support_console;
 mod uncopied;
 mod usage;
 mod webhooks;

@@ -18,6 +18,7 @@ mod route_coverage;
 mod schema_rules;
 mod server;
 mod support;
+mod support_console;
 mod tenants;
 mod tidy;
 mod usage;

@@ -11,6 +11,7 @@ use crate::clock::rfc3339;
 use crate::credits::{Entry, ledger};
 use crate::profile::Profile;
 use crate::web::csv::{self, Cell, Rows};
+use crate::web::support::note_export;
 use crate::web::{Answer, Member};
 
 /// Entries that are read at a time.
@@ -22,6 +23,7 @@ const NAMES: [&str; 11] =
 pub async fn export(member: Member, request: HttpRequest, asked: Query<Asked>) -> Answer {
     let filter = asked.filter(member.frame.now)?;
     let organization = member.organization.id;
+    note_export(&member, &request, "entries.csv").await?;
     let whole = member.site.db.run(move |conn| ledger::stretch(conn, organization, &filter)).await?;
     let today = member.frame.now.format(format_description!("[year]-[month]-[day]")).unwrap_or_default();
     let name = format!("{}-credits-{today}.csv", member.organization.slug);

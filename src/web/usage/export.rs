@@ -8,6 +8,7 @@ use crate::clock::rfc3339;
 use crate::db;
 use crate::usage::{self, Cursor};
 use crate::web::csv::{self, Cell, Rows};
+use crate::web::support::note_export;
 use crate::web::{Answer, Member};
 
 /// Rows that are read at once.
@@ -38,6 +39,7 @@ pub async fn export(member: Member, request: HttpRequest) -> Answer {
     let (site, organization, now) = (member.site.clone(), member.organization.id, member.frame.now);
     let (mut filter, _) = asked.filter(&site.profile, now)?;
     filter.to = Some(filter.to.map_or(now, |to| to.min(now)));
+    note_export(&member, &request, "requests.csv").await?;
     // Read before the answer begins, so that a database that is away is told as such.
     let prefixes = site.db.run(move |conn| usage::key_prefixes(conn, organization)).await?;
     let name = format!("{}-requests-{}.csv", member.organization.slug, usage::day(now));

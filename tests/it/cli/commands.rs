@@ -207,3 +207,21 @@ fn migrating_twice_says_so() {
     assert_eq!(cli.run(&["migrate", "--json"]).json(), json!({"migrated": []}));
     assert!(cli.run(&["migrate"]).ok().out.contains("up to date"));
 }
+
+#[test]
+fn staff_come_are_listed_and_go() {
+    let cli = Cli::new();
+    for (email, role) in [("sam@example.com", "support"), ("olga@example.com", "operator")] {
+        cli.run(&["staff", "create", "--email", email, "--role", role]).ok();
+    }
+    let all = cli.run(&["staff", "list", "--json"]).json();
+    let roles: Vec<_> =
+        all.as_array().unwrap().iter().map(|one| (one["email"].as_str().unwrap(), one["staff_role"].as_str().unwrap())).collect();
+    assert_eq!(roles, [("olga@example.com", "operator"), ("sam@example.com", "support")]);
+    assert!(cli.run(&["staff", "remove", "--email", "SAM@example.com"]).ok().out.contains("is staff no more"));
+    let left = cli.run(&["staff", "list"]).ok().out;
+    assert!(left.contains("olga@example.com") && !left.contains("sam@example.com"), "{left}");
+    cli.run(&["staff", "remove", "--email", "sam@example.com"]).fails(1, "is not staff");
+    cli.run(&["staff", "remove", "--email", "eve@example.com"]).fails(1, "has no account");
+    cli.run(&["staff", "remove"]).fails(2, "--email");
+}
