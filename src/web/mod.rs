@@ -5,6 +5,7 @@
 //! named after its noun, here and under `templates/`.
 
 mod assets;
+mod audit;
 mod charts;
 mod credits;
 mod csv;

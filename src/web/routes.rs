@@ -8,7 +8,7 @@ use actix_web::http::header::{ACCEPT, AUTHORIZATION};
 use actix_web::middleware::{Compress, from_fn};
 use actix_web::{Route, web};
 
-use super::{Answer, Member, WebError, assets, credits, docs, edge, home, invitations, keys, session, sign_in, usage, webhooks};
+use super::{Answer, Member, WebError, assets, audit, credits, docs, edge, home, invitations, keys, session, sign_in, usage, webhooks};
 use crate::error::Error;
 use crate::site::Site;
 
@@ -107,6 +107,10 @@ pub const ROUTES: &[Declared] = &[
     get("/orgs/{slug}/credits", Needs::Member, || web::to(credits::index)),
     get("/orgs/{slug}/credits/entries.csv", Needs::Member, || web::to(credits::export)),
     post("/orgs/{slug}/credits/threshold", Needs::Admin, || web::to(credits::set_threshold)),
+    get("/orgs/{slug}/audit-log", Needs::Auditor, || web::to(audit::index)),
+    get("/orgs/{slug}/audit-log/entries.csv", Needs::Auditor, || web::to(audit::export)),
+    get("/support/audit-log", Needs::Staff, || web::to(audit::index_all)),
+    get("/support/audit-log/entries.csv", Needs::Staff, || web::to(audit::export_all)),
 ];
 
 /// Serves the table on paths of its own, each in its middleware: whatever else the server has keeps clear of them. Pages below
