@@ -4,6 +4,7 @@
 //! pictures of every screen in `target/screens`.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod audit;
 mod credits;
 mod deliveries;
 mod driver;
