@@ -11,8 +11,8 @@ use diesel::prelude::*;
 use serde::{Serialize, Serializer};
 use uuid::Uuid;
 
-use super::entry::Row;
 use super::DEPLOYMENT;
+use super::entry::Row;
 use crate::error::{Error, Result};
 use crate::ids::OrgId;
 use crate::schema::{audit_entries, audit_heads, organizations};

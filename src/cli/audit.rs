@@ -23,7 +23,7 @@ pub enum Command {
         #[arg(long, value_name = "SLUG")]
         org: Option<String>,
         /// A head that was noted earlier: it has to be in the chain still. ORG is a slug, or - for the deployment's own chain
-        #[arg(long, value_name = "ORG=HASH")]
+        #[arg(long, value_name = "ORG=HASH", allow_hyphen_values = true)]
         head: Vec<String>,
         /// Also print each chain's head as ORG=HASH, to be kept elsewhere
         #[arg(long)]

@@ -63,11 +63,20 @@ async fn a_day(app: &App) -> (Make, Client) {
     assert_eq!(made.status, 200, "{}", made.text());
     let list = browser.get(&path("api-keys")).send().await;
     let key = list.text().split("data-key-id=\"").nth(1).unwrap().split('"').next().unwrap().to_owned();
-    for (verb, form) in [("rotation", &[("grace", "3600")][..]), ("grace-end", &[]), ("deactivation", &[]), ("activation", &[]), ("revocation", &[])] {
+    let once = latchkey::ids::new_uuid(clock::now()).to_string();
+    for (verb, form) in [
+        ("rotation", &[("grace", "3600"), ("generation", "1"), ("once", once.as_str())][..]),
+        ("grace-end", &[]),
+        ("deactivation", &[]),
+        ("activation", &[]),
+        ("revocation", &[]),
+    ] {
         let answer = browser.post(&path(&format!("api-keys/{key}/{verb}"))).form(form).send().await;
         assert!(answer.status < 400, "{verb}: {}", answer.text());
     }
-    for (place, form) in [("webhooks", ("url", crate::support::NOBODY)), ("webhooks/deactivation", ("", "")), ("credits/threshold", ("threshold", "5"))] {
+    for (place, form) in
+        [("webhooks", ("url", crate::support::NOBODY)), ("webhooks/deactivation", ("", "")), ("credits/threshold", ("threshold", "5"))]
+    {
         let answer = browser.post(&path(place)).form(&[form]).send().await;
         assert!(answer.status < 400, "{place}: {}", answer.text());
     }

@@ -33,7 +33,12 @@ fn row(answer: &Answer, id: &str) -> String {
     let start = page.find(&format!("<tbody id=\"r-{id}\"")).unwrap_or_else(|| panic!("no {id} in {page}"));
     let rest = &page[start..];
     // A panel's table has a body of its own.
-    words(&rest[..rest.find("data-entry-id=").and_then(|at| rest[at + 9..].find("data-entry-id=").map(|next| at + next)).unwrap_or(rest.len())])
+    words(
+        &rest[..rest
+            .find("data-entry-id=")
+            .and_then(|at| rest[at + 9..].find("data-entry-id=").map(|next| at + next))
+            .unwrap_or(rest.len())],
+    )
 }
 
 #[actix_web::test]
@@ -48,7 +53,16 @@ async fn what_was_done_is_read_as_a_page_as_a_part_and_opened() {
     assert!(ids.len() > 12 && ids.windows(2).all(|pair| pair[0] != pair[1]), "{ids:?}");
     assert_eq!(ids.last().unwrap(), "aud_1");
     let text = words(page.text());
-    for said in ["Rotated the key", "Created the key", "Revoked the key", "Granted credits", "Saved the webhook", "Suspended the organization", "Reason: Unpaid since March", "Command line"] {
+    for said in [
+        "Rotated the key",
+        "Created the key",
+        "Revoked the key",
+        "Granted credits",
+        "Saved the webhook",
+        "Suspended the organization",
+        "Reason: Unpaid since March",
+        "Command line",
+    ] {
         assert!(text.contains(said), "{said}: {text}");
     }
     // Somebody of the staff looked: marked, with the reason.
@@ -63,7 +77,15 @@ async fn what_was_done_is_read_as_a_page_as_a_part_and_opened() {
     assert!(whole.text().starts_with("<!doctype html>"));
     for text in [words(opened.text()), row(&whole, &rotated)] {
         let sequence = rotated.strip_prefix("aud_").unwrap();
-        for said in ["Field Before After", "generation 1 2", "old ends at – 20", "key.rotated", "Address 127.0.0.1", "Copy hash", &format!("Entry {sequence}, key.rotated")] {
+        for said in [
+            "Field Before After",
+            "generation 1 2",
+            "old ends at – 20",
+            "key.rotated",
+            "Address 127.0.0.1",
+            "Copy hash",
+            &format!("Entry {sequence}, key.rotated"),
+        ] {
             assert!(text.contains(said), "{said}: {text}");
         }
     }
@@ -97,7 +119,8 @@ async fn filters_narrow_it_and_stay_in_the_address() {
             before: json!(null),
             after: json!(null),
         };
-        audit::record(conn, &admin(organization, name), clock::now() - time::Duration::days(i64::from(label == "Weekly") * 3), event).unwrap();
+        audit::record(conn, &admin(organization, name), clock::now() - time::Duration::days(i64::from(label == "Weekly") * 3), event)
+            .unwrap();
     }
     edited(database, Some(organization), "By hand", json!({}));
     let browser = app.browser(make.an_admin()).await;
@@ -160,7 +183,9 @@ async fn bad_filters_are_told_what_is_wrong_with_them() {
         (&format!("actor={long}"), "Look for at most 200 characters."),
         (&format!("target={long}"), "Look for at most 200 characters."),
     ] {
-        for answer in [browser.get(&path(&make, &format!("?{query}"))).send().await, part(&browser, &path(&make, &format!("?{query}"))).await] {
+        for answer in
+            [browser.get(&path(&make, &format!("?{query}"))).send().await, part(&browser, &path(&make, &format!("?{query}"))).await]
+        {
             assert_eq!(answer.status, 422, "{query}");
             assert!(answer.text().contains(said) && answer.text().contains("aria-invalid=\"true\""), "{query}: {}", answer.text());
             assert!(!answer.text().contains("<script>") && rows(&answer).is_empty());
@@ -168,7 +193,9 @@ async fn bad_filters_are_told_what_is_wrong_with_them() {
         assert_eq!(browser.get(&path(&make, &format!("/entries.csv?{query}"))).send().await.status, 422, "{query}");
         assert_eq!(member.get(&path(&make, &format!("?{query}"))).send().await.status, 403, "{query}");
     }
-    for (query, status) in [("before=-1", 404), ("after=aud_0", 404), ("begin=x", 404), ("actor=%00", 200), ("before=aud_9223372036854775807", 200)] {
+    for (query, status) in
+        [("before=-1", 404), ("after=aud_0", 404), ("begin=x", 404), ("actor=%00", 200), ("before=aud_9223372036854775807", 200)]
+    {
         assert_eq!(browser.get(&path(&make, &format!("?{query}"))).send().await.status, status, "{query}");
     }
 }

@@ -35,7 +35,7 @@ async fn pages_have_no_gaps_and_no_repeats_while_entries_are_added() {
     let make = app.make().org().admin();
     let (database, organization) = (app.database(), make.here().id);
     for n in 0..130 {
-        edited(database, Some(organization), &format!("Key {n}"), json!({"n": n}));
+        edited(database, Some(organization), &format!("Nightly {n}"), json!({"n": n}));
     }
     let browser = app.browser(make.an_admin()).await;
     let start = format!("/orgs/{}/audit-log", make.here().slug);
@@ -51,7 +51,7 @@ async fn pages_have_no_gaps_and_no_repeats_while_entries_are_added() {
     }
     back.reverse();
     assert_eq!(back.concat(), ids(144));
-    let (filtered, _) = walk(&browser, &format!("{start}?target=Key&action=key"), add).await;
+    let (filtered, _) = walk(&browser, &format!("{start}?target=nightly&action=key"), add).await;
     assert_eq!(filtered, ids(130));
     // A row that was opened on the first page is still open when others have moved it off.
     let fiftieth = rows(&browser.get(&start).send().await)[49].clone();

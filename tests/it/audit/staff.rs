@@ -40,7 +40,8 @@ async fn staff_read_all_of_them_and_nobody_else_does() {
         assert!(unknown.status == 422 && unknown.text().contains("There is no organization with the slug &#34;nobodys&#34;."));
         assert_eq!(browser.get("/support/audit-log/entries.csv?organization=nobodys").send().await.status, 422);
         // A row opens with its organization.
-        let opened = browser.get(&format!("/support/audit-log?open={}", expected[0])).htmx().header("hx-request-type", "partial").send().await;
+        let opened =
+            browser.get(&format!("/support/audit-log?open={}", expected[0])).htmx().header("hx-request-type", "partial").send().await;
         assert!(opened.text().contains(&format!("of {}", make.here().slug)) && opened.text().contains("Copy hash"), "{}", opened.text());
         assert_eq!(browser.get("/support/audit-log?open=aud_1").send().await.status, 404, "of which chain?");
     }

@@ -127,7 +127,9 @@ async fn what_is_moved_put_in_cut_off_or_emptied_is_named() {
     let entry = "sequence, at, actor_kind, actor_id, actor_label, action, target_id, target_label, address, user_agent, changes, previous_hash, hash";
     let copy = |sequence: &str, from: i64| {
         let columns = entry.replacen("sequence", "", 1);
-        format!("INSERT INTO audit_entries (chain, {entry}) SELECT chain, {sequence}{columns} FROM audit_entries WHERE chain = '{own}' AND sequence = {from}")
+        format!(
+            "INSERT INTO audit_entries (chain, {entry}) SELECT chain, {sequence}{columns} FROM audit_entries WHERE chain = '{own}' AND sequence = {from}"
+        )
     };
     let renumber = |from: i64, to: i64| format!("UPDATE audit_entries SET sequence = {to} WHERE chain = '{own}' AND sequence = {from};");
     let other = Uuid::from_u128(u128::MAX);
@@ -139,8 +141,10 @@ async fn what_is_moved_put_in_cut_off_or_emptied_is_named() {
         (copy("0", 1), own, 0),
         (copy("sequence + 50", last), own, last + 50),
         (
-            format!("UPDATE audit_entries SET sequence = sequence + 100 WHERE chain = '{own}' AND sequence > 3;
-                UPDATE audit_entries SET sequence = sequence - 99 WHERE chain = '{own}' AND sequence > 100;") + &copy("4", 3),
+            format!(
+                "UPDATE audit_entries SET sequence = sequence + 100 WHERE chain = '{own}' AND sequence > 3;
+                UPDATE audit_entries SET sequence = sequence - 99 WHERE chain = '{own}' AND sequence > 100;"
+            ) + &copy("4", 3),
             own,
             4,
         ),
@@ -214,8 +218,14 @@ async fn a_noted_head_tells_of_a_chain_that_was_written_anew() {
 fn grow(conn: &mut PgConnection, organization: OrgId, entries: i64) {
     for n in 0..entries {
         let (before, after) = (Value::Null, json!({"n": n}));
-        let event =
-            Event { organization: Some(organization), action: "key.edited", target_id: "x".into(), target_label: "x".into(), before, after };
+        let event = Event {
+            organization: Some(organization),
+            action: "key.edited",
+            target_id: "x".into(),
+            target_label: "x".into(),
+            before,
+            after,
+        };
         audit::record(conn, &Actor::command_line(), clock::now(), event).unwrap();
     }
 }

@@ -43,7 +43,8 @@ fn every_action_of_the_source_has_its_words() {
     // The capabilities: who else writes an entry does it by one of them.
     for folder in std::fs::read_dir(root().join("src")).unwrap().map(|entry| entry.unwrap().path()) {
         let name = folder.file_stem().unwrap().to_str().unwrap().to_owned();
-        let elsewhere = ["web", "cli", "partner_api", "worker_api", "verify_api", "profile", "openapi", "delivery", "server", "postgres", "audit"];
+        let elsewhere =
+            ["web", "cli", "partner_api", "worker_api", "verify_api", "profile", "openapi", "delivery", "server", "postgres", "audit"];
         if !elsewhere.contains(&name.as_str()) {
             actions(&folder, &mut found);
         }
