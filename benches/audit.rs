@@ -145,16 +145,16 @@ impl Bench {
     fn writing(&self, keys: &[Key], way: Way, stop: &AtomicBool, meanwhile: impl FnOnce()) -> Result<(u64, Duration), Failure> {
         let mut connections = keys.iter().map(|_| self.db.connect()).collect::<Result<Vec<_>, _>>()?;
         let (done, start) = (AtomicU64::new(0), Instant::now());
+        let work = |(key, conn): (&Key, &mut PgConnection)| {
+            while !stop.load(Ordering::Relaxed) {
+                way.act(conn, key, true)?;
+                way.act(conn, key, false)?;
+                done.fetch_add(2, Ordering::Relaxed);
+            }
+            Ok::<_, Failure>(())
+        };
+        let work = &work;
         std::thread::scope(|scope| {
-            let work = |(key, conn): (&Key, &mut PgConnection)| {
-                while !stop.load(Ordering::Relaxed) {
-                    way.act(conn, key, true)?;
-                    way.act(conn, key, false)?;
-                    done.fetch_add(2, Ordering::Relaxed);
-                }
-                Ok::<_, Failure>(())
-            };
-            let work = &work;
             let writers: Vec<_> = keys.iter().zip(&mut connections).map(|writer| scope.spawn(move || work(writer))).collect();
             meanwhile();
             stop.store(true, Ordering::Relaxed);

@@ -44,7 +44,7 @@ async fn the_file_says_what_the_page_says() {
         (&browser, &own, "?kind=staff"),
         (&browser, &own, "?target=nothing"),
         (&at_work, "/support/audit-log", ""),
-        (&at_work, "/support/audit-log", "?organization=-&action=session"),
+        (&at_work, "/support/audit-log", "?action=session&organization=-"),
         (&at_work, "/support/audit-log", &format!("?organization={}", make.here().slug)),
     ] {
         let (page, file) =

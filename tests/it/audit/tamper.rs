@@ -112,7 +112,7 @@ async fn a_changed_byte_of_any_column_of_any_entry_is_named() {
     }
     assert_eq!(audit::verify(conn).unwrap().first_break, None);
     println!("{tried} changes of {} entries", places.len());
-    assert!(tried > 30 * places.len() && places.len() > 20, "{tried} changes of {} entries", places.len());
+    assert!(tried > 30 * places.len() && places.len() >= 20, "{tried} changes of {} entries", places.len());
 }
 
 #[actix_web::test]
