@@ -118,8 +118,8 @@ fn screens_of_the_audit_log() {
     person.see("Opened the organization as support");
     person.see("Reason: Ticket 4711");
     person.inspect("audit-log-visit");
-    person.open(&format!("{page}?from=nonsense"));
-    person.see("is not a day");
+    person.open(&format!("{page}?from=2026-11-02&to=2026-11-01"));
+    person.see("2026-11-01 is before 2026-11-02.");
     person.inspect("audit-log-wrong");
     let at_work = world.signed_in(&user);
     at_work.open(&page);
