@@ -96,6 +96,14 @@ pub enum ActorKind {
 }
 
 impl ActorKind {
+    /// All of them.
+    pub const ALL: [Self; 5] = [Self::User, Self::Staff, Self::Key, Self::CommandLine, Self::System];
+
+    /// The inverse of [`ActorKind::as_str`].
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == text)
+    }
+
     /// As the database writes it.
     pub fn as_str(self) -> &'static str {
         match self {

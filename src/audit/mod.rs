@@ -3,12 +3,18 @@
 //! There is one chain an organization and one, under the nil id, for what belongs to none. A writer locks its chain's
 //! head, so entries of one chain stand in the order of their commits; chains do not wait for each other, and admission
 //! writes none. An entry's hash covers the previous hash and every column, so a changed byte breaks the chain from there
-//! on; the head tells when the tail was cut off.
+//! on; the head tells when the tail was cut off. [`record`] writes, [`read`] is what people see, [`verify`] proves it.
 
+mod entry;
+pub mod read;
+pub mod verify;
+pub mod words;
+
+use diesel::connection::{AnsiTransactionManager, TransactionManager as _};
 use diesel::pg::PgConnection;
 use diesel::prelude::*;
+use diesel::sql_types as sql;
 use serde_json::{Value, json};
-use sha2::{Digest as _, Sha256};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -16,13 +22,17 @@ use crate::actor::Actor;
 use crate::clock::rfc3339;
 use crate::error::{Error, Result};
 use crate::ids::OrgId;
-use crate::schema::{audit_entries, audit_heads};
+use crate::schema::audit_heads;
+use crate::statement::statement;
+use entry::{Content, Micros};
+
+pub use verify::{Break, Verification, verify};
 
 /// What was done, to what.
 pub struct Event {
     /// Whose log it belongs to; none for the deployment's own.
     pub organization: Option<OrgId>,
-    /// `noun.verb`, past tense: `key.rotated`.
+    /// `noun.verb`, past tense: `key.rotated`. Its words for people are in [`words`].
     pub action: &'static str,
     /// Public id of what it was done to.
     pub target_id: String,
@@ -34,45 +44,30 @@ pub struct Event {
     pub after: Value,
 }
 
-#[derive(Queryable, Selectable, Insertable)]
-#[diesel(table_name = audit_entries, check_for_backend(diesel::pg::Pg))]
-struct Row {
-    chain: Uuid,
-    sequence: i64,
-    at: OffsetDateTime,
-    actor_kind: String,
-    actor_id: Option<Uuid>,
-    actor_label: String,
-    action: String,
-    target_id: String,
-    target_label: String,
-    address: Option<String>,
-    user_agent: Option<String>,
-    changes: Value,
-    previous_hash: Vec<u8>,
-    hash: Vec<u8>,
-}
+/// The chain of what belongs to no organization.
+pub const DEPLOYMENT: Uuid = Uuid::nil();
 
-impl Row {
-    /// SHA-256 of the previous hash and all other columns. `serde_json` keeps an object's names sorted, so that the text
-    /// does not depend on the order in which PostgreSQL gives them back.
-    fn digest(&self) -> Vec<u8> {
-        let text = json!([
-            self.chain,
-            self.sequence,
-            self.at.unix_timestamp_nanos() / 1_000,
-            self.actor_kind,
-            self.actor_id,
-            self.actor_label,
-            self.action,
-            self.target_id,
-            self.target_label,
-            self.address,
-            self.user_agent,
-            self.changes,
-        ]);
-        Sha256::new().chain_update(&self.previous_hash).chain_update(text.to_string()).finalize().to_vec()
-    }
+statement! {
+    /// The entry and its chain's head in one go.
+    Append<'a> -> ()
+        = "WITH head AS (UPDATE audit_heads SET sequence = {}, hash = {} WHERE chain = {} RETURNING chain, sequence, hash)
+           INSERT INTO audit_entries (chain, sequence, hash, at, actor_kind, actor_id, actor_label, action, target_id,
+               target_label, address, user_agent, changes, previous_hash)
+           SELECT chain, sequence, hash, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {} FROM head";
+    sequence: i64 as sql::BigInt,
+    hash: &'a [u8] as sql::Binary,
+    chain: Uuid as sql::Uuid,
+    at: OffsetDateTime as sql::Timestamptz,
+    actor_kind: &'a str as sql::Text,
+    actor_id: Option<Uuid> as sql::Nullable<sql::Uuid>,
+    actor_label: &'a str as sql::Text,
+    action: &'a str as sql::Text,
+    target_id: &'a str as sql::Text,
+    target_label: &'a str as sql::Text,
+    address: Option<&'a str> as sql::Nullable<sql::Text>,
+    user_agent: Option<&'a str> as sql::Nullable<sql::Text>,
+    changes: &'a Value as sql::Jsonb,
+    previous_hash: &'a [u8] as sql::Binary,
 }
 
 /// Appends an entry. Call it inside the transaction of the change itself, as its last statement: the chain's lock is held from
@@ -81,129 +76,68 @@ impl Row {
 /// # Errors
 /// Those of the database.
 pub fn record(conn: &mut PgConnection, actor: &Actor, now: OffsetDateTime, event: Event) -> Result<()> {
-    let chain = event.organization.map_or(Uuid::nil(), |organization| organization.0);
-    conn.transaction(|conn| {
-        diesel::insert_into(audit_heads::table)
-            .values((audit_heads::chain.eq(chain), audit_heads::sequence.eq(0), audit_heads::hash.eq(vec![0u8; 32])))
-            .on_conflict_do_nothing()
-            .execute(conn)?;
-        let (sequence, previous_hash): (i64, Vec<u8>) =
-            audit_heads::table.find(chain).select((audit_heads::sequence, audit_heads::hash)).for_update().first(conn)?;
-        let mut row = Row {
-            chain,
-            sequence: sequence + 1,
-            at: now,
-            actor_kind: actor.kind().as_str().into(),
-            actor_id: actor.id(),
-            actor_label: actor.label().into(),
-            action: event.action.into(),
-            target_id: event.target_id,
-            target_label: event.target_label,
-            address: actor.address().map(Into::into),
-            user_agent: actor.user_agent().map(Into::into),
-            changes: json!({"before": event.before, "after": event.after}),
-            previous_hash,
-            hash: Vec::new(),
-        };
-        row.hash = row.digest();
-        diesel::update(audit_heads::table.find(chain))
-            .set((audit_heads::sequence.eq(row.sequence), audit_heads::hash.eq(row.hash.clone())))
-            .execute(conn)?;
-        diesel::insert_into(audit_entries::table).values(row).execute(conn)?;
-        Ok(())
-    })
-}
-
-/// The first entry that does not fit its chain.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
-pub struct Break {
-    /// The organization, or the nil id of the deployment's own chain.
-    pub chain: Uuid,
-    /// Place in the chain, from 1.
-    pub sequence: i64,
-    /// What is wrong with it.
-    pub reason: String,
-}
-
-/// What [`verify`] found.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
-pub struct Verification {
-    /// Entries that were read.
-    pub entries: u64,
-    /// Chains that were read.
-    pub chains: u64,
-    /// None: the whole log is as it was written.
-    pub first_break: Option<Break>,
-}
-
-/// Recomputes every chain from its first entry.
-///
-/// # Errors
-/// Those of the database.
-pub fn verify(conn: &mut PgConnection) -> Result<Verification> {
-    // One snapshot for heads and entries: a writer in between would look like a break.
-    conn.build_transaction().read_only().repeatable_read().run(|conn| {
-        let heads: Vec<(Uuid, i64, Vec<u8>)> = audit_heads::table
-            .select((audit_heads::chain, audit_heads::sequence, audit_heads::hash))
-            .order(audit_heads::chain)
-            .load(conn)?;
-        let orphan: Option<Uuid> = audit_entries::table
-            .filter(diesel::dsl::not(audit_entries::chain.eq_any(audit_heads::table.select(audit_heads::chain))))
-            .select(audit_entries::chain)
-            .first(conn)
-            .optional()?;
-        let mut found = Verification { entries: 0, chains: heads.len() as u64, first_break: None };
-        if let Some(chain) = orphan {
-            found.first_break = Some(Break { chain, sequence: 1, reason: "the chain has entries but no head".into() });
-            return Ok(found);
-        }
-        for (chain, head_sequence, head_hash) in heads {
-            let broken = verify_chain(conn, chain, head_sequence, &head_hash, &mut found.entries)?;
-            if let Some((sequence, reason)) = broken {
-                found.first_break = Some(Break { chain, sequence, reason: reason.into() });
-                break;
-            }
-        }
-        Ok::<_, Error>(found)
-    })
-}
-
-const PAGE: i64 = 1_000;
-
-fn verify_chain(
-    conn: &mut PgConnection, chain: Uuid, head_sequence: i64, head_hash: &[u8], entries: &mut u64,
-) -> Result<Option<(i64, &'static str)>> {
-    let mut sequence = 0;
-    let mut hash = vec![0u8; 32];
-    loop {
-        let rows: Vec<Row> = audit_entries::table
-            .filter(audit_entries::chain.eq(chain).and(audit_entries::sequence.gt(sequence)))
-            .order(audit_entries::sequence)
-            .limit(PAGE)
-            .select(Row::as_select())
-            .load(conn)?;
-        if rows.is_empty() {
-            break;
-        }
-        for row in rows {
-            *entries += 1;
-            if row.sequence != sequence + 1 {
-                return Ok(Some((sequence + 1, "the entry is missing")));
-            }
-            if row.previous_hash != hash || row.digest() != row.hash {
-                return Ok(Some((row.sequence, "the entry does not match its hash")));
-            }
-            sequence = row.sequence;
-            hash = row.hash;
-        }
+    // Within a transaction, as it nearly always is, a savepoint would be two round trips for nothing: it fails as a whole.
+    match AnsiTransactionManager::transaction_manager_status_mut(conn).transaction_depth() {
+        Ok(Some(_)) => append(conn, actor, now, &event),
+        _ => conn.transaction(|conn| append(conn, actor, now, &event)),
     }
-    Ok(if sequence != head_sequence {
-        Some((sequence + 1, "the entry is missing at the end"))
-    } else if hash != head_hash {
-        Some((sequence, "the head does not match the last entry"))
-    } else {
-        None
-    })
+}
+
+fn append(conn: &mut PgConnection, actor: &Actor, now: OffsetDateTime, event: &Event) -> Result<()> {
+    let chain = event.organization.map_or(DEPLOYMENT, |organization| organization.0);
+    let (sequence, previous_hash) = match lock_head(conn, chain)? {
+        Some(head) => head,
+        None => {
+            diesel::insert_into(audit_heads::table)
+                .values((audit_heads::chain.eq(chain), audit_heads::sequence.eq(0), audit_heads::hash.eq(vec![0u8; 32])))
+                .on_conflict_do_nothing()
+                .execute(conn)?;
+            lock_head(conn, chain)?.ok_or(Error::NotFound)?
+        }
+    };
+    let changes = json!({"before": event.before, "after": event.after});
+    let content = Content {
+        chain,
+        sequence: sequence + 1,
+        at: Micros::of(now),
+        actor_kind: actor.kind().as_str(),
+        actor_id: actor.id(),
+        actor_label: actor.label(),
+        action: event.action,
+        target_id: &event.target_id,
+        target_label: &event.target_label,
+        address: actor.address(),
+        user_agent: actor.user_agent(),
+        changes: &changes,
+    };
+    let hash = content.digest(&previous_hash);
+    let entry = Append {
+        sequence: content.sequence,
+        hash: &hash,
+        chain,
+        at: now,
+        actor_kind: content.actor_kind,
+        actor_id: content.actor_id,
+        actor_label: content.actor_label,
+        action: content.action,
+        target_id: content.target_id,
+        target_label: content.target_label,
+        address: content.address,
+        user_agent: content.user_agent,
+        changes: &changes,
+        previous_hash: &previous_hash,
+        _life: std::marker::PhantomData,
+    };
+    match entry.execute(conn)? {
+        1 => Ok(()),
+        _ => Err(Error::Internal("the head of an audit chain went away under its lock".into())),
+    }
+}
+
+/// The newest entry's place and hash. Other writers of the chain wait until this transaction ends.
+fn lock_head(conn: &mut PgConnection, chain: Uuid) -> Result<Option<(i64, Vec<u8>)>> {
+    let head = audit_heads::table.find(chain).select((audit_heads::sequence, audit_heads::hash));
+    Ok(head.for_update().first(conn).optional()?)
 }
 
 /// RFC 3339 or null, for `before` and `after`.

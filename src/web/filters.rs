@@ -143,6 +143,14 @@ pub fn signed<N: Whole>(n: N, _: &dyn Values) -> Result<String> {
     Ok(if n > 0 { format!("+{}", grouped(n)) } else { grouped(n) })
 }
 
+/// A noun of an action as people read it: `Service token` of `service_token`.
+#[filter_fn]
+pub fn noun(noun: &str, _: &dyn Values) -> Result<String> {
+    let words = noun.replace('_', " ");
+    let mut letters = words.chars();
+    Ok(letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default())
+}
+
 /// The URL of a file of `static/`, changing with its content.
 #[filter_fn]
 pub fn asset(name: &str, _: &dyn Values) -> Result<String> {

@@ -6,6 +6,7 @@
 
 mod account;
 mod assets;
+mod audit;
 mod charts;
 mod credits;
 mod csv;

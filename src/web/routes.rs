@@ -9,8 +9,8 @@ use actix_web::middleware::{Compress, from_fn};
 use actix_web::{Route, web};
 
 use super::{
-    Answer, Member, WebError, account, assets, credits, docs, edge, home, invitations, keys, leaks, members, password_reset, session,
-    sign_in, support, usage, webhooks,
+    Answer, Member, WebError, account, assets, audit, credits, docs, edge, home, invitations, keys, leaks, members, password_reset,
+    session, sign_in, support, usage, webhooks,
 };
 use crate::error::Error;
 use crate::site::Site;
@@ -154,6 +154,10 @@ pub const ROUTES: &[Declared] = &[
     post("/orgs/{slug}/members/{user}/removal", Needs::Admin, || web::to(members::remove)),
     get("/orgs/{slug}/members/{user}/password-link", Needs::Admin, || web::to(members::confirm_link)),
     post("/orgs/{slug}/members/{user}/password-link", Needs::Admin, || web::to(members::make_link)),
+    get("/orgs/{slug}/audit-log", Needs::Auditor, || web::to(audit::index)),
+    get("/orgs/{slug}/audit-log/entries.csv", Needs::Auditor, || web::to(audit::export)),
+    get("/support/audit-log", Needs::Staff, || web::to(audit::index_all)),
+    get("/support/audit-log/entries.csv", Needs::Staff, || web::to(audit::export_all)),
 ];
 
 /// Who may ask follows from where it is: a line that says something else doesn't compile.

@@ -75,6 +75,11 @@ impl World {
         Make::new(self.database.conn(), self.profile.clone())
     }
 
+    /// Somebody of the staff opens an organization, and says why.
+    pub fn visit(&self, actor: &latchkey::actor::Actor, slug: &str, reason: &str) {
+        latchkey::support::open(&mut self.database.conn(), actor, latchkey::clock::now(), slug, reason).unwrap();
+    }
+
     pub fn origin(&self) -> String {
         self.server.origin()
     }

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod admission;
+mod audit;
 mod batch;
 mod capabilities;
 mod cli;

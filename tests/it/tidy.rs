@@ -35,7 +35,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("news", &["ids", "wake"]),
     ("wake", &[]),
     // Capabilities: the kernel, `audit`, and the sideways edges named here.
-    ("audit", KERNEL),
+    ("audit", &[KERNEL_AND, "statement"]),
     ("credits", &[KERNEL_AND, "audit", "statement", "webhooks"]),
     ("orgs", &[KERNEL_AND, "audit", "credits", "keys"]),
     ("accounts", &[KERNEL_AND, "audit", "orgs", "sealed", "support"]),
@@ -49,7 +49,10 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     // Beside the edges: what those for programs share.
     ("json_call", &["error", "programs", "secret"]),
     // Edges: the kernel and capabilities, never each other.
-    ("web", &[EDGE, "accounts", "admission", "courier", "credits", "jobs", "keys", "openapi", "orgs", "support", "usage", "webhooks"]),
+    (
+        "web",
+        &[EDGE, "accounts", "admission", "audit", "courier", "credits", "jobs", "keys", "openapi", "orgs", "support", "usage", "webhooks"],
+    ),
     ("partner_api", &[EDGE, "admission", "batch", "courier", "credits", "jobs", "keys", "openapi", "slowdown", "usage", "webhooks"]),
     ("verify_api", &[EDGE, "admission", "batch", "json_call", "keys", "programs", "slowdown", "usage"]),
     ("worker_api", &[EDGE, "jobs", "json_call", "programs"]),

@@ -1,5 +1,4 @@
-//! What admission rests on, looked at by those who would break it: the order of refusals, the ledger, the audit log.
+//! What admission rests on, looked at by those who would break it: the order of refusals and the ledger.
 
-mod audit;
 mod ledger;
 pub mod order;
