@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use lettre::message::Mailbox;
+use lettre::message::{Mailbox, SinglePart};
 use lettre::{Address, Message, SmtpTransport, Transport as _};
 
 use crate::error::{Error, Result};
 
-/// For the whole of one message; who waits for it waits no longer.
+/// For each step of the conversation with the server.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A server that takes messages, and whom they are from.
@@ -38,20 +38,22 @@ impl Mailer {
         Ok(Self { transport, from })
     }
 
-    /// Sends one message as plain text. Takes as long as the server does, at most ten seconds: call it on a thread that may block.
+    /// Sends one message as plain text. Takes as long as the server does: call it on a thread that may block.
     ///
     /// # Errors
     /// `Conflict` with a sentence for people: the server is away, or does not take it.
     pub fn send(&self, to: &str, subject: &str, text: String) -> Result<()> {
-        let failed = |why: String| Error::Conflict(format!("The mail server did not take it: {why}."));
-        let to: Address = to.parse().map_err(|e| failed(format!("{e}")))?;
-        let message = Message::builder().from(self.from.clone()).to(Mailbox::new(None, to)).subject(subject).body(text);
+        // Which server, and what it said, is for the log: tenants read this.
+        let failed = || Error::Conflict("The mail server did not take it. Who runs this deployment finds why in its log.".into());
+        let to: Address = to.parse().map_err(|_| failed())?;
+        let message =
+            Message::builder().from(self.from.clone()).to(Mailbox::new(None, to)).subject(subject).singlepart(SinglePart::plain(text));
         let message = message.map_err(|e| Error::internal("writing a message", e))?;
         match self.transport.send(&message) {
             Ok(_) => Ok(()),
             Err(error) => {
                 tracing::warn!(%error, "an e-mail was not sent");
-                Err(failed(format!("{error}")))
+                Err(failed())
             }
         }
     }

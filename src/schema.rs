@@ -125,6 +125,7 @@ diesel::table! {
         expires_at -> Timestamptz,
         accepted_at -> Nullable<Timestamptz>,
         for_organization_id -> Nullable<Uuid>,
+        created_by_user_id -> Nullable<Uuid>,
     }
 }
 
@@ -348,6 +349,7 @@ diesel::table! {
         created_at -> Timestamptz,
         created_by -> Text,
         expires_at -> Timestamptz,
+        created_by_user_id -> Nullable<Uuid>,
     }
 }
 
@@ -385,6 +387,7 @@ diesel::table! {
         created_at -> Timestamptz,
         confirmed_at -> Nullable<Timestamptz>,
         last_step -> Int8,
+        session_id -> Uuid,
     }
 }
 

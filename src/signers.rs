@@ -1,12 +1,13 @@
 //! Who signs reports of leaked keys: GitHub's public keys, in a file as GitHub publishes them, and the check of a signature.
 //!
 //! A report's signature is ECDSA over P-256 and SHA-256 of the body as it came, in ASN.1 DER, in base64 (GitHub's secret-scanning
-//! partner program). Its key is named by an identifier. GitHub changes keys: the file is looked into again when it names none.
+//! partner program). Its key is named by an identifier. GitHub changes keys: the file is read again when it has changed, so that a key
+//! that was taken out is not good any more, and when it names none.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD as BASE64;
@@ -15,7 +16,7 @@ use rustls::pki_types::SubjectPublicKeyInfoDer;
 use rustls::pki_types::pem::PemObject as _;
 use serde::Deserialize;
 
-/// Between two looks into the file for identifiers that it did not have.
+/// Between two looks at the file.
 const PAUSE: Duration = Duration::from_secs(1);
 /// What stands before the point of a P-256 key in its SubjectPublicKeyInfo (RFC 5480): the algorithm, the curve, the length.
 const P256: [u8; 26] = [
@@ -34,9 +35,14 @@ pub struct Signers {
 struct Known {
     /// Uncompressed points by their identifiers.
     points: HashMap<String, Vec<u8>>,
-    /// When the file was looked into because of an identifier.
+    /// Of the file that they were read from.
+    stamp: Option<Stamp>,
+    /// When the file was looked at.
     looked_at: Option<Instant>,
 }
+
+/// What tells a changed file: its modification time, and its length, for who changes it twice in one tick of the clock.
+type Stamp = (SystemTime, u64);
 
 /// Why a signature is none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,8 +70,9 @@ impl Signers {
     /// # Errors
     /// A sentence: it can't be read, is something else, or has no key that can be used.
     pub fn open(file: PathBuf) -> Result<Self, String> {
+        let stamp = stamp(&file);
         let points = read(&file)?;
-        Ok(Self { file: file.into(), known: Arc::new(Mutex::new(Known { points, looked_at: None })) })
+        Ok(Self { file: file.into(), known: Arc::new(Mutex::new(Known { points, stamp, looked_at: None })) })
     }
 
     /// Checks the signature of a body. May read the file: call it on a thread that may block.
@@ -80,16 +87,32 @@ impl Signers {
 
     fn point(&self, now: Instant, identifier: &str) -> Option<Vec<u8>> {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        if !known.points.contains_key(identifier) && known.looked_at.is_none_or(|at| now.saturating_duration_since(at) >= PAUSE) {
+        if known.looked_at.is_none_or(|at| now.saturating_duration_since(at) >= PAUSE) {
             known.looked_at = Some(now);
-            match read(&self.file) {
-                Ok(points) => known.points = points,
-                // Those that are known stay good.
-                Err(why) => tracing::warn!(file = %self.file.display(), why, "signers of leak reports"),
-            }
+            self.look(&mut known, identifier);
         }
         known.points.get(identifier).cloned()
     }
+
+    /// Reads the file again, where it has changed or somebody asks for a key that it did not have.
+    fn look(&self, known: &mut Known, identifier: &str) {
+        // Before the file is read: what changes meanwhile is seen at the next look.
+        let stamp = stamp(&self.file);
+        if stamp == known.stamp && known.points.contains_key(identifier) {
+            return;
+        }
+        match read(&self.file) {
+            Ok(points) => (known.points, known.stamp) = (points, stamp),
+            // Those that are known stay good.
+            Err(why) => tracing::warn!(file = %self.file.display(), why, "signers of leak reports"),
+        }
+    }
+}
+
+/// None where the file can't be looked at.
+fn stamp(file: &Path) -> Option<Stamp> {
+    let facts = std::fs::metadata(file).ok()?;
+    Some((facts.modified().ok()?, facts.len()))
 }
 
 fn read(file: &Path) -> Result<HashMap<String, Vec<u8>>, String> {
@@ -149,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn a_new_key_is_found_and_a_broken_file_harms_nobody() {
+    fn a_new_key_is_found_an_old_one_forgotten_and_a_broken_file_harms_nobody() {
         let (file, start) = (file(&published("older")), Instant::now());
         let signers = Signers::open(file.clone()).expect("keys");
         assert_eq!(signers.check(start, ID, SIGNATURE, BODY), Err(Unsigned::UnknownKey));
@@ -159,6 +182,10 @@ mod tests {
         std::fs::write(&file, "{").expect("a file");
         assert_eq!(signers.check(start + 3 * PAUSE, "other", SIGNATURE, BODY), Err(Unsigned::UnknownKey));
         assert_eq!(signers.check(start + 3 * PAUSE, ID, SIGNATURE, BODY), Ok(()));
+        std::fs::write(&file, published("older")).expect("a file");
+        assert_eq!(signers.check(start + 3 * PAUSE + PAUSE / 2, ID, SIGNATURE, BODY), Ok(()), "not looked at for each call");
+        assert_eq!(signers.check(start + 4 * PAUSE, ID, SIGNATURE, BODY), Err(Unsigned::UnknownKey), "it was taken out");
+        assert_eq!(signers.check(start + 4 * PAUSE, "older", SIGNATURE, BODY), Ok(()));
         let _ = std::fs::remove_file(file);
     }
 

@@ -43,3 +43,8 @@ pub(crate) use statement;
 pub(crate) fn column<'a, R, T>(rows: &'a [R], field: impl Fn(&'a R) -> T) -> Vec<T> {
     rows.iter().map(field).collect()
 }
+
+/// For LIKE, whose characters that stand for others are told to stand for themselves.
+pub(crate) fn literal(text: &str) -> String {
+    text.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_")
+}

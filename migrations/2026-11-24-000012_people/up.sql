@@ -13,7 +13,9 @@ CREATE TABLE totp_seeds (
     -- Null until the person has shown a first code: only then is it asked for.
     confirmed_at timestamptz,
     -- The newest step whose code was taken: each code works once.
-    last_step bigint NOT NULL
+    last_step bigint NOT NULL,
+    -- The session in which it was made: until it is confirmed it is shown there alone.
+    session_id uuid NOT NULL
 );
 
 -- What lets a person in without the device that makes the codes; each once.
@@ -61,6 +63,9 @@ CREATE TABLE membership_invitations (
     -- Snapshot of who invited.
     created_by text NOT NULL,
     expires_at timestamptz NOT NULL,
+    -- The admin whose link it is, with whom it ends; null for the command line and operators.
+    created_by_user_id uuid
+        CONSTRAINT membership_invitations_created_by_user_id_fkey REFERENCES users (id) ON DELETE CASCADE,
     CONSTRAINT membership_invitations_pkey PRIMARY KEY (organization_id, id),
     CONSTRAINT membership_invitations_organization_id_email_key UNIQUE (organization_id, email)
 );
@@ -69,6 +74,9 @@ CREATE TABLE membership_invitations (
 -- made by who runs the deployment, or sent to the person's own address.
 ALTER TABLE invitations ADD COLUMN for_organization_id uuid
     CONSTRAINT invitations_for_organization_id_fkey REFERENCES organizations (id) ON DELETE CASCADE;
+-- The admin who made it there, with whom it ends.
+ALTER TABLE invitations ADD COLUMN created_by_user_id uuid
+    CONSTRAINT invitations_created_by_user_id_fkey REFERENCES users (id) ON DELETE CASCADE;
 
 -- An hour in which somebody of the staff looks at an organization, and why.
 CREATE TABLE support_visits (

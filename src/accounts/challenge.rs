@@ -8,7 +8,7 @@ use time::{Duration, OffsetDateTime};
 
 use super::throttle::{Subject, count, forget};
 use super::two_factor::{self, Factor};
-use super::{User, record};
+use super::{Device, Stamp, User, record, stamp};
 use crate::actor::Actor;
 use crate::error::{Error, Result};
 use crate::ids::UserId;
@@ -25,25 +25,31 @@ pub struct Answered {
     pub user: User,
     /// How many recovery codes are left, when one was used.
     pub recovery_codes_left: Option<i64>,
+    /// What its session is begun with.
+    pub stamp: Stamp,
 }
 
 /// Asks for the second factor of a person whose password was right; none: it has none.
 ///
 /// # Errors
-/// `Internal` without randomness; those of the database.
-pub fn challenge(conn: &mut PgConnection, now: OffsetDateTime, user: UserId) -> Result<Option<PlainToken>> {
-    if !two_factor::is_on(conn, user)? {
-        return Ok(None);
-    }
-    let token = PlainToken::generate("lkc")?;
-    diesel::insert_into(sign_in_challenges::table)
-        .values((
-            sign_in_challenges::token_digest.eq(token.digest()),
-            sign_in_challenges::user_id.eq(user),
-            sign_in_challenges::expires_at.eq(now + LIFE),
-        ))
-        .execute(conn)?;
-    Ok(Some(token))
+/// `Unauthenticated` when the password, or the second factor, is another one by now; `Internal` without randomness; those of the
+/// database.
+pub fn challenge(conn: &mut PgConnection, now: OffsetDateTime, user: UserId, proved: &Stamp) -> Result<Option<PlainToken>> {
+    conn.transaction(|conn| {
+        proved.require(conn, user)?;
+        if !two_factor::is_on(conn, user)? {
+            return Ok(None);
+        }
+        let token = PlainToken::generate("lkc")?;
+        diesel::insert_into(sign_in_challenges::table)
+            .values((
+                sign_in_challenges::token_digest.eq(token.digest()),
+                sign_in_challenges::user_id.eq(user),
+                sign_in_challenges::expires_at.eq(now + LIFE),
+            ))
+            .execute(conn)?;
+        Ok(Some(token))
+    })
 }
 
 /// Takes the second factor: the person, when it is right. Audits refusals.
@@ -52,11 +58,12 @@ pub fn challenge(conn: &mut PgConnection, now: OffsetDateTime, user: UserId) -> 
 /// `NotFound` when the first half is over ten minutes ago, or was used; `Limited` after too many wrong codes; `Unauthenticated` for
 /// a wrong one; those of the database.
 pub fn answer_challenge(
-    conn: &mut PgConnection, now: OffsetDateTime, keyring: &Keyring, token: &str, typed: &str, address: &str, user_agent: &str,
+    conn: &mut PgConnection, now: OffsetDateTime, keyring: &Keyring, token: &str, typed: &str, device: Option<Device>, address: &str,
+    user_agent: &str,
 ) -> Result<Answered> {
     let open = || sign_in_challenges::table.find(SecretDigest::of(token)).filter(sign_in_challenges::expires_at.gt(now));
     let user: UserId = open().select(sign_in_challenges::user_id).first(conn)?;
-    let subject = Subject::second_factor(user);
+    let subject = Subject::second_factor(user, device);
     // Before the code is looked at, and in a transaction of its own, as with passwords.
     count(conn, now, &subject)?;
     conn.transaction::<_, Error, _>(|conn| {
@@ -79,7 +86,8 @@ pub fn answer_challenge(
                 Some(left)
             }
         };
-        Ok(Ok(Answered { user, recovery_codes_left }))
+        let stamp = stamp(conn, user.id)?;
+        Ok(Ok(Answered { user, recovery_codes_left, stamp }))
     })?
 }
 

@@ -71,7 +71,7 @@ pub fn invite_member(
             )));
         }
         forget_open(conn, user.id)?;
-        let token = put_link(conn, now, user.id, LIFE_BY_ADMIN, Some(organization))?;
+        let token = put_link(conn, now, user.id, LIFE_BY_ADMIN, actor.user_id().map(|admin| (organization, admin)))?;
         let after = json!({"expires_at": audit::moment(Some(now + LIFE_BY_ADMIN))});
         record(conn, actor, now, "account.invited", &user, Value::Null, after.clone())?;
         let (target_id, target_label, action) = (user.id.to_string(), user.email.clone(), "member.password_link_made");
@@ -90,7 +90,7 @@ fn belongs_here_alone(conn: &mut PgConnection, user: UserId, organization: OrgId
 
 /// The row of a fresh link.
 pub(super) fn put_link(
-    conn: &mut PgConnection, now: OffsetDateTime, user: UserId, life: Duration, organization: Option<OrgId>,
+    conn: &mut PgConnection, now: OffsetDateTime, user: UserId, life: Duration, by: Option<(OrgId, UserId)>,
 ) -> Result<PlainToken> {
     let token = PlainToken::generate("lki")?;
     diesel::insert_into(invitations::table)
@@ -100,7 +100,8 @@ pub(super) fn put_link(
             invitations::token_digest.eq(token.digest()),
             invitations::created_at.eq(now),
             invitations::expires_at.eq(now + life),
-            invitations::for_organization_id.eq(organization),
+            invitations::for_organization_id.eq(by.map(|(organization, _)| organization)),
+            invitations::created_by_user_id.eq(by.map(|(_, admin)| admin)),
         ))
         .execute(conn)?;
     Ok(token)

@@ -8,6 +8,7 @@ mod proof;
 mod reset;
 pub mod sessions;
 mod sign_in;
+mod stamp;
 mod throttle;
 pub mod two_factor;
 
@@ -25,6 +26,7 @@ pub use password::{HashedPassword, Password};
 pub use proof::{begin_proof, finish_proof};
 pub use reset::{count_reset, reset_link};
 pub use sign_in::{Attempt, Device, Verified, begin_sign_in, finish_sign_in, forget_old};
+pub use stamp::{Stamp, stamp};
 
 use crate::actor::{Actor, ActorKind, Role, StaffRole};
 use crate::audit;
@@ -122,12 +124,14 @@ pub fn set_staff_role(conn: &mut PgConnection, actor: &Actor, now: OffsetDateTim
         let before: User = users::table.find(user).select(User::as_select()).for_no_key_update().first(conn)?;
         let role = role.map(StaffRole::as_str);
         diesel::update(users::table.find(user)).set(users::staff_role.eq(role)).execute(conn)?;
+        let (was, is) = (json!({"staff_role": before.staff_role}), json!({"staff_role": role}));
+        // The deployment's chain first, as whoever writes both does.
+        record(conn, actor, now, "account.staff_role_set", &before, was, is)?;
         if role.is_none() {
             // Else they would go on if the person came back within the hour.
             support::end_all(conn, actor, now, user)?;
         }
-        let (was, is) = (json!({"staff_role": before.staff_role}), json!({"staff_role": role}));
-        record(conn, actor, now, "account.staff_role_set", &before, was, is)
+        Ok(())
     })
 }
 
@@ -169,9 +173,30 @@ pub fn change_password(
     actor.require_proof(now)?;
     let id = actor.user_id().ok_or(Error::Unauthenticated)?;
     conn.transaction(|conn| {
+        lock_person(conn, id)?;
         let ended = sessions::delete_others_of(conn, id, session)?;
         write_password(conn, actor, now, id, password, json!({"sessions_ended": ended}))?;
         Ok(ended)
+    })
+}
+
+/// Takes a person's password, second factor and sessions away: whoever chose them may not be whom this address belongs to. A fresh link
+/// lets the person choose anew. For the command line, before an account becomes staff. Audited.
+///
+/// # Errors
+/// `NotFound`; `Forbidden` for an actor that is not the command line.
+pub fn distrust(conn: &mut PgConnection, actor: &Actor, now: OffsetDateTime, user: UserId) -> Result<()> {
+    operate(actor)?;
+    conn.transaction(|conn| {
+        lock_person(conn, user)?;
+        sessions::delete_all_of(conn, user)?;
+        challenge::forget_challenges(conn, user)?;
+        two_factor::forget(conn, user)?;
+        let user: User = diesel::update(users::table.find(user))
+            .set(users::password_hash.eq(None::<String>))
+            .returning(User::as_returning())
+            .get_result(conn)?;
+        record(conn, actor, now, "account.password_cleared", &user, Value::Null, Value::Null)
     })
 }
 
@@ -201,8 +226,15 @@ fn check_name(name: &str) -> Result<String> {
 }
 
 fn put_password(conn: &mut PgConnection, actor: &Actor, now: OffsetDateTime, user: UserId, password: &HashedPassword) -> Result<User> {
+    lock_person(conn, user)?;
     sessions::delete_all_of(conn, user)?;
     write_password(conn, actor, now, user, password, Value::Null)
+}
+
+/// Orders those who change how a person gets in, and those who are just getting in: always the first lock.
+fn lock_person(conn: &mut PgConnection, user: UserId) -> Result<()> {
+    let _locked: UserId = users::table.find(user).select(users::id).for_no_key_update().first(conn)?;
+    Ok(())
 }
 
 fn write_password(
@@ -214,6 +246,7 @@ fn write_password(
         .get_result(conn)?;
     invitations::forget_open(conn, user.id)?;
     challenge::forget_challenges(conn, user.id)?;
+    two_factor::forget_unconfirmed(conn, user.id)?;
     record(conn, actor, now, "account.password_set", &user, Value::Null, after)?;
     Ok(user)
 }

@@ -6,7 +6,7 @@ use serde_json::Value;
 use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
-use super::{User, record};
+use super::{Stamp, User, record};
 use crate::actor::Actor;
 use crate::error::{Error, Result};
 use crate::ids::{self, UserId};
@@ -34,11 +34,12 @@ pub struct Session {
 /// Starts a session of a person that has just proved who it is; audited.
 ///
 /// # Errors
-/// `NotFound` when the account is gone; those of the database.
+/// `Unauthenticated` when the password, or the second factor, is another one by now, or the account is gone; those of the database.
 pub fn create(
-    conn: &mut PgConnection, now: OffsetDateTime, token: SecretDigest, user: UserId, address: &str, user_agent: &str,
+    conn: &mut PgConnection, now: OffsetDateTime, token: SecretDigest, user: UserId, proved: &Stamp, address: &str, user_agent: &str,
 ) -> Result<()> {
     conn.transaction(|conn| {
+        proved.require(conn, user)?;
         let user: User = users::table.find(user).select(User::as_select()).first(conn)?;
         diesel::insert_into(sessions::table)
             .values((

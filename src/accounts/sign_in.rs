@@ -19,12 +19,12 @@ use uuid::Uuid;
 
 use super::password::verify;
 use super::throttle::{Subject, count, forget, take_back};
-use super::{HashedPassword, User, normalize_email, record};
+use super::{HashedPassword, Stamp, User, normalize_email, record};
 use crate::actor::Actor;
 use crate::audit;
 use crate::error::{Error, Result};
 use crate::ids::UserId;
-use crate::schema::{invitations, sessions, sign_in_challenges, sign_in_throttles, users};
+use crate::schema::{invitations, sessions, sign_in_challenges, sign_in_throttles, totp_seeds, users};
 
 /// A browser that proves to be one in which a person has signed in before. For the edge that keeps such proofs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,6 +42,8 @@ pub struct Attempt {
     user: Option<(User, Option<HashedPassword>)>,
     /// What a success clears: the account's count, or the device's.
     own: Subject,
+    /// What the password is looked at against.
+    stamp: Stamp,
     /// The address, with its failures and this attempt: tells whether others came after it. None for a known device.
     address: Option<(Subject, i32)>,
 }
@@ -62,6 +64,13 @@ impl Attempt {
     }
 }
 
+impl Verified {
+    /// What the password was looked at against; a session is begun with it.
+    pub fn stamp(&self) -> Stamp {
+        self.attempt.stamp.clone()
+    }
+}
+
 /// Starts a sign-in.
 ///
 /// # Errors
@@ -72,13 +81,17 @@ pub fn begin_sign_in(
     // What is no address has no account, but counts like one that has none.
     let normal = normalize_email(email).ok();
     let email = normal.clone().unwrap_or_else(|| email.chars().filter(|c| !c.is_control()).take(100).collect());
-    let found: Option<(User, Option<String>)> = match normal {
-        Some(normal) => {
-            users::table.filter(users::email.eq(normal)).select((User::as_select(), users::password_hash)).first(conn).optional()?
-        }
+    let found: Option<(User, Option<String>, Option<OffsetDateTime>)> = match normal {
+        Some(normal) => users::table
+            .left_join(totp_seeds::table)
+            .filter(users::email.eq(normal))
+            .select((User::as_select(), users::password_hash, totp_seeds::confirmed_at.nullable()))
+            .first(conn)
+            .optional()?,
         None => None,
     };
-    let user = found.map(|(user, hashed)| (user, hashed.map(HashedPassword::from_database)));
+    let stamp = found.as_ref().map_or_else(|| Stamp::new(None, None), |(_, hashed, on)| Stamp::new(hashed.as_deref(), *on));
+    let user = found.map(|(user, hashed, _)| (user, hashed.map(HashedPassword::from_database)));
     let known = device.filter(|device| user.as_ref().is_some_and(|(user, _)| user.id == device.user));
     let own = known.map_or_else(|| Subject::account(&email), |device| Subject::device(&device));
     let address = known.is_none().then(|| Subject::address(address));
@@ -87,7 +100,7 @@ pub fn begin_sign_in(
         count(conn, now, &own)?;
         address.map(|address| Ok::<_, Error>((count(conn, now, &address)?, address))).transpose()
     })?;
-    Ok(Attempt { email, user, own, address: address.map(|(failures, address)| (address, failures)) })
+    Ok(Attempt { email, user, own, stamp, address: address.map(|(failures, address)| (address, failures)) })
 }
 
 /// Ends a sign-in: the person, when the password was right. Audits refusals; a success is audited with its session.

@@ -52,9 +52,10 @@ impl Subject {
         Self { name: format!("device {} {}", device.user, device.id), free: 5 }
     }
 
-    /// The second factor of an account.
-    pub fn second_factor(user: UserId) -> Self {
-        Self { name: format!("code {user}"), free: 5 }
+    /// The second factor of an account; in a browser where its owner has signed in before, by itself.
+    pub fn second_factor(user: UserId, device: Option<Device>) -> Self {
+        let known = device.filter(|device| device.user == user);
+        Self { name: known.map_or_else(|| format!("code {user}"), |device| format!("code {user} {}", device.id)), free: 5 }
     }
 }
 

@@ -12,10 +12,11 @@ use diesel::connection::SimpleConnection as _;
 use diesel::pg::PgConnection;
 use diesel::prelude::*;
 use serde_json::{Value, json};
-use time::OffsetDateTime;
+use time::{Duration, OffsetDateTime};
 use totp_rs::{Builder, Totp};
+use uuid::Uuid;
 
-use super::{User, record, sessions};
+use super::{User, lock_person, record, sessions};
 use crate::actor::{Actor, ActorKind};
 use crate::error::{Error, Result};
 use crate::ids::UserId;
@@ -25,6 +26,8 @@ use crate::sealed::Keyring;
 use crate::secret::{SecretDigest, random_32};
 
 const RECOVERY_CODES: usize = 10;
+/// How long a seed may wait for its first code.
+const PENDING: Duration = Duration::minutes(15);
 /// 160 bits, as RFC 4226 recommends.
 const SEED: usize = 20;
 /// What reads well and can't be taken for something else; 32 of them: five bits each.
@@ -56,14 +59,17 @@ pub fn recovery_codes_left(conn: &mut PgConnection, user: UserId) -> Result<i64>
     Ok(recovery_codes::table.filter(recovery_codes::user_id.eq(user).and(recovery_codes::used_at.is_null())).count().get_result(conn)?)
 }
 
-/// A seed for the acting person, the same one until it is confirmed. `issuer` names this console on the device.
+/// A seed for the acting person: in one session the same one for a quarter of an hour, until it is confirmed. `issuer` names this
+/// console on the device. Nobody who has seen another one has the one that is confirmed.
 ///
 /// # Errors
 /// `Conflict` when it is on already; `Internal` without randomness; those of the database.
-pub fn begin(conn: &mut PgConnection, actor: &Actor, now: OffsetDateTime, keyring: &Keyring, issuer: &str) -> Result<Setup> {
+pub fn begin(conn: &mut PgConnection, actor: &Actor, now: OffsetDateTime, keyring: &Keyring, session: Uuid, issuer: &str) -> Result<Setup> {
     let user = own(conn, actor)?;
     conn.transaction(|conn| {
         lock_seeds(conn)?;
+        let stale = totp_seeds::session_id.ne(session).or(totp_seeds::created_at.le(now - PENDING));
+        diesel::delete(totp_seeds::table.find(user.id).filter(totp_seeds::confirmed_at.is_null().and(stale))).execute(conn)?;
         let fresh = random_32()?[..SEED].to_vec();
         diesel::insert_into(totp_seeds::table)
             .values((
@@ -71,6 +77,7 @@ pub fn begin(conn: &mut PgConnection, actor: &Actor, now: OffsetDateTime, keyrin
                 totp_seeds::sealed.eq(keyring.seal(&context(user.id), &fresh)?),
                 totp_seeds::created_at.eq(now),
                 totp_seeds::last_step.eq(0),
+                totp_seeds::session_id.eq(session),
             ))
             .on_conflict_do_nothing()
             .execute(conn)?;
@@ -103,11 +110,12 @@ pub fn begin(conn: &mut PgConnection, actor: &Actor, now: OffsetDateTime, keyrin
 /// # Errors
 /// `Invalid` for `code`; `Conflict` when it is on already; `ProofNeeded`; those of the database.
 pub fn confirm(
-    conn: &mut PgConnection, actor: &Actor, now: OffsetDateTime, keyring: &Keyring, session: uuid::Uuid, code: &str,
+    conn: &mut PgConnection, actor: &Actor, now: OffsetDateTime, keyring: &Keyring, session: Uuid, code: &str,
 ) -> Result<Vec<String>> {
     actor.require_proof(now)?;
     let user = own(conn, actor)?;
     conn.transaction(|conn| {
+        lock_person(conn, user.id)?;
         let (seed, confirmed_at, last_step) = locked(conn, keyring, user.id)?.ok_or(Error::NotFound)?;
         if confirmed_at.is_some() {
             return Err(Error::Conflict("Two-factor sign-in is on already.".into()));
@@ -148,6 +156,7 @@ pub fn turn_off(conn: &mut PgConnection, actor: &Actor, now: OffsetDateTime) -> 
 pub fn reset(conn: &mut PgConnection, actor: &Actor, now: OffsetDateTime, user: &User) -> Result<()> {
     super::operate(actor)?;
     conn.transaction(|conn| {
+        lock_person(conn, user.id)?;
         sessions::delete_all_of(conn, user.id)?;
         remove(conn, actor, now, user)
     })
@@ -155,7 +164,7 @@ pub fn reset(conn: &mut PgConnection, actor: &Actor, now: OffsetDateTime, user: 
 
 fn remove(conn: &mut PgConnection, actor: &Actor, now: OffsetDateTime, user: &User) -> Result<()> {
     diesel::delete(recovery_codes::table.filter(recovery_codes::user_id.eq(user.id))).execute(conn)?;
-    if diesel::delete(totp_seeds::table.find(user.id)).execute(conn)? == 0 {
+    if diesel::delete(totp_seeds::table.find(user.id).filter(totp_seeds::confirmed_at.is_not_null())).execute(conn)? == 0 {
         return Err(Error::Conflict("Two-factor sign-in is off already.".into()));
     }
     record(conn, actor, now, "account.two_factor_off", user, Value::Null, Value::Null)
@@ -202,8 +211,22 @@ pub(super) fn answer(conn: &mut PgConnection, now: OffsetDateTime, keyring: &Key
 
 type Seed = (Vec<u8>, Option<OffsetDateTime>, i64);
 
+/// Takes everything away, as part of what ends the trust in an account.
+pub(super) fn forget(conn: &mut PgConnection, user: UserId) -> Result<()> {
+    diesel::delete(recovery_codes::table.filter(recovery_codes::user_id.eq(user))).execute(conn)?;
+    diesel::delete(totp_seeds::table.find(user)).execute(conn)?;
+    Ok(())
+}
+
+/// Ends a setting up that somebody has begun, as part of a new password.
+pub(super) fn forget_unconfirmed(conn: &mut PgConnection, user: UserId) -> Result<()> {
+    diesel::delete(totp_seeds::table.find(user).filter(totp_seeds::confirmed_at.is_null())).execute(conn)?;
+    Ok(())
+}
+
 /// A person's seed, whose row is locked: of two who show one code at once, one is first.
 fn locked(conn: &mut PgConnection, keyring: &Keyring, user: UserId) -> Result<Option<Seed>> {
+    lock_seeds(conn)?;
     let row: Option<Seed> = totp_seeds::table
         .find(user)
         .select((totp_seeds::sealed, totp_seeds::confirmed_at, totp_seeds::last_step))

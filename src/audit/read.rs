@@ -19,6 +19,7 @@ use crate::actor::{Actor, ActorKind, Permission, StaffRole};
 use crate::error::{Error, Result};
 use crate::ids::OrgId;
 use crate::schema::{audit_entries, organizations};
+use crate::statement::literal;
 
 /// The most entries that a page looks through for what no index knows.
 pub const MOST_LOOKED: i64 = 20_000;
@@ -311,10 +312,6 @@ fn matching(mut query: Query, filter: &Filter) -> Query {
 /// A pattern for what has this in it, taken literally.
 fn containing(part: &str) -> String {
     format!("%{}%", literal(part))
-}
-
-fn literal(text: &str) -> String {
-    text.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_")
 }
 
 /// Rows with the organizations that they belong to.

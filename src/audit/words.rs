@@ -4,6 +4,7 @@
 pub const ACTIONS: &[(&str, &str)] = &[
     ("account.created", "Created the account"),
     ("account.invited", "Made a one-time link for a password"),
+    ("account.password_cleared", "Took the password away"),
     ("account.password_set", "Set the password"),
     ("account.recovery_code_used", "Signed in with a recovery code"),
     ("account.recovery_codes_renewed", "Made new recovery codes"),

@@ -221,7 +221,12 @@ pub fn staff(command: StaffCommand) -> Done {
     let place = account.place.clone();
     account.make(|account, password| {
         work(&place, |conn, actor| {
-            let made = account.ensure(conn, actor, password.as_ref())?;
+            let mut made = account.ensure(conn, actor, password.as_ref())?;
+            // Any admin could have invited this address, and chosen its password with the link. Staff see everything: they choose anew.
+            if made.had_password && made.user.staff().is_none() {
+                accounts::distrust(conn, actor, clock::now(), made.user.id)?;
+                made.invitation = Some(accounts::invite(conn, actor, clock::now(), made.user.id)?);
+            }
             accounts::set_staff_role(conn, actor, clock::now(), made.user.id, Some(role))?;
             Ok((made, format!("staff ({})", role.as_str()), json!({"staff_role": role.as_str()})))
         })

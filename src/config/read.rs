@@ -77,7 +77,8 @@ pub fn pauses(list: &str) -> Result<Vec<Duration>, String> {
 pub fn proxies(list: &str) -> Result<Vec<IpNet>, String> {
     let parse = |text: &str| {
         let net = text.parse::<IpNet>().or_else(|_| text.parse::<std::net::IpAddr>().map(IpNet::from));
-        net.map_err(|_| format!("{text:?} is not a range of addresses like 10.1.0.0/16."))
+        let net = net.map_err(|_| format!("{text:?} is not a range of addresses like 10.1.0.0/16."))?;
+        if net.prefix_len() == 0 { Err(format!("{text} is everybody: name the proxies that are yours.")) } else { Ok(net) }
     };
     list.split(',').map(str::trim).filter(|text| !text.is_empty()).map(parse).collect()
 }

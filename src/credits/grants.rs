@@ -14,7 +14,7 @@ use crate::ids::OrgId;
 /// Gives credits, with a note; audited. Returns the balance after it.
 ///
 /// # Errors
-/// `Invalid` for an amount outside 1 to [`MOST`] or an empty note; `Forbidden`; those of the database.
+/// `Invalid` for an amount outside 1 to [`MOST`] or a note that is empty, too long or not one line; `Forbidden`; those of the database.
 pub fn grant(conn: &mut PgConnection, actor: &Actor, now: OffsetDateTime, organization: OrgId, amount: i64, note: &str) -> Result<Balance> {
     actor.require(organization, Permission::Operate)?;
     if !(1..=MOST).contains(&amount) {
@@ -26,8 +26,8 @@ pub fn grant(conn: &mut PgConnection, actor: &Actor, now: OffsetDateTime, organi
 /// Corrects what is available, up or down but never below zero, with a note; audited. Returns the balance after it.
 ///
 /// # Errors
-/// `Invalid` for an amount of 0, beyond [`MOST`] either way, or of more than is available; for an empty note; `Forbidden`; those
-/// of the database.
+/// `Invalid` for an amount of 0, beyond [`MOST`] either way, or of more than is available, and for a note as in [`grant`];
+/// `Forbidden`; those of the database.
 pub fn adjust(
     conn: &mut PgConnection, actor: &Actor, now: OffsetDateTime, organization: OrgId, amount: i64, note: &str,
 ) -> Result<Balance> {
@@ -42,8 +42,8 @@ fn change(
     conn: &mut PgConnection, actor: &Actor, now: OffsetDateTime, organization: OrgId, kind: EntryKind, amount: i64, note: &str,
 ) -> Result<Balance> {
     let note = note.trim();
-    if note.is_empty() || note.chars().count() > 200 {
-        return Err(Error::field("note", "A note of 1 to 200 characters tells the organization why."));
+    if !(1..=200).contains(&note.chars().count()) || note.chars().any(char::is_control) {
+        return Err(Error::field("note", "A note of 1 to 200 characters on one line tells the organization why."));
     }
     conn.transaction(|conn| {
         let mut books = Books::open(conn, now, [organization])?;

@@ -12,7 +12,7 @@ const CHECKSUM: usize = 6;
 /// What stands after prefix and environment.
 pub(super) const LENGTH: usize = RANDOM + CHECKSUM;
 /// Random characters that people see of a key.
-pub(super) const VISIBLE: usize = 4;
+pub(crate) const VISIBLE: usize = 4;
 const NO_DIGIT: u8 = 0xff;
 
 /// Value of each byte as a base62 digit.

@@ -1,5 +1,7 @@
 //! Keys that were found in public: reports of them, and what admins are told.
 
+use std::collections::{HashMap, HashSet};
+
 use diesel::pg::PgConnection;
 use diesel::prelude::*;
 use serde_json::json;
@@ -15,6 +17,7 @@ use crate::error::Result;
 use crate::ids::{KeyId, OrgId};
 use crate::profile::Profile;
 use crate::schema::{api_key_secrets, api_keys};
+use crate::secret::SecretDigest;
 use crate::site::LeakedKeys;
 
 /// Longest text of where a key was found, in characters.
@@ -22,7 +25,7 @@ const PLACE_MOST: usize = 500;
 /// How long admins are told of a key that a report has ended.
 const TOLD: Duration = Duration::days(7);
 /// Most keys that they are told of at once.
-const MOST: i64 = 3;
+const MOST: i64 = 5;
 
 /// That a text of a key was found in public.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,10 +41,12 @@ impl Leak {
         at.zip(place).map(|(at, place)| Self { at, place })
     }
 
-    /// The place, where it is an address on the web that a reader may follow.
+    /// The place, where it is an address on the web that a reader may follow. One with user info is none: what stands before the `@` can
+    /// look like the host.
     pub fn link(&self) -> Option<&str> {
         let plain = self.place.starts_with("https://") && self.place.bytes().all(|byte| byte.is_ascii_graphic());
-        (plain && Url::parse(&self.place).is_ok()).then_some(self.place.as_str())
+        let is_bare = |url: Url| url.username().is_empty() && url.password().is_none();
+        (plain && Url::parse(&self.place).is_ok_and(is_bare)).then_some(self.place.as_str())
     }
 }
 
@@ -75,6 +80,23 @@ pub struct Reported {
     pub became: Became,
     /// Whether nobody had reported it before.
     pub is_news: bool,
+}
+
+/// Those of the texts that are keys of this deployment, or were: one question to the database, however many they are, and none where all
+/// are no keys by form or checksum.
+///
+/// # Errors
+/// Those of the database.
+pub fn known<'a>(conn: &mut PgConnection, profile: &Profile, texts: impl IntoIterator<Item = &'a str>) -> Result<HashSet<&'a str>> {
+    let by_digest: HashMap<SecretDigest, &'a str> =
+        texts.into_iter().filter_map(|text| parse(profile, text).map(|parsed| (parsed.digest, text))).collect();
+    let digests: Vec<SecretDigest> = by_digest.keys().copied().collect();
+    if digests.is_empty() {
+        return Ok(HashSet::new());
+    }
+    let found: Vec<SecretDigest> =
+        api_key_secrets::table.filter(api_key_secrets::digest.eq_any(digests.as_slice())).select(api_key_secrets::digest).load(conn)?;
+    Ok(found.into_iter().filter_map(|digest| by_digest.get(&digest).copied()).collect())
 }
 
 /// Takes the report that `text` was found in public, `place` says where. None: it is no key of this deployment, which its form and
@@ -202,29 +224,31 @@ pub struct LeakedKey {
     pub standing: Standing,
     /// Whether the key has a newer text: this one is, or was, in grace.
     pub is_old: bool,
+    /// Whether the key is paused: its requests are refused until somebody activates it.
+    pub is_paused: bool,
 }
 
 impl LeakedKey {
-    /// Whether somebody has to act.
+    /// Whether somebody has to act: it works, or would when it is activated.
     pub fn works(&self) -> bool {
         self.standing == Standing::Works
     }
 }
 
-/// The leaked keys that admins are told of, newest report first: those that work, and those that a report ended within a week. At most
-/// three. What somebody has dealt with, and what was over before it was found, needs nobody.
+/// The leaked keys that admins are told of: those that work, then those that a report ended within a week, newest report first. At most
+/// five. What somebody has dealt with, and what was over before it was found, needs nobody.
 ///
 /// # Errors
 /// Those of the database.
 pub fn leaked(conn: &mut PgConnection, organization: OrgId, now: OffsetDateTime) -> Result<Vec<LeakedKey>> {
-    let lives = api_keys::revoked_at.is_null().and(api_keys::expires_at.is_null().or(api_keys::expires_at.gt(now)));
-    let works = api_key_secrets::ends_at.is_null().or(api_key_secrets::ends_at.gt(now)).and(lives);
+    let lives = || api_keys::revoked_at.is_null().and(api_keys::expires_at.is_null().or(api_keys::expires_at.gt(now)));
+    let works = || api_key_secrets::ends_at.is_null().or(api_key_secrets::ends_at.gt(now)).and(lives());
     let ended = api_key_secrets::ended_by.eq(LEAK_REPORT).and(api_key_secrets::ends_at.gt(now - TOLD));
     let rows: Vec<Row> = api_key_secrets::table
         .inner_join(api_keys::table)
         .filter(api_key_secrets::organization_id.eq(organization).and(api_key_secrets::leaked_at.is_not_null()))
-        .filter(works.or(ended))
-        .order(api_key_secrets::leaked_at.desc())
+        .filter(works().or(ended))
+        .order((works().desc(), api_key_secrets::leaked_at.desc()))
         .limit(MOST)
         .select(Row::as_select())
         .load(conn)?;
@@ -239,6 +263,8 @@ struct Row {
     name: String,
     #[diesel(select_expression = api_keys::revoked_at)]
     revoked_at: Option<OffsetDateTime>,
+    #[diesel(select_expression = api_keys::deactivated_at)]
+    deactivated_at: Option<OffsetDateTime>,
     prefix: String,
     ends_at: Option<OffsetDateTime>,
     ended_by: Option<String>,
@@ -257,6 +283,7 @@ impl Row {
             standing: if is_ended { Standing::Ended } else { Standing::Works },
             // Of a key that lives, only the newest text has no end of its own.
             is_old: self.ends_at.is_some() && self.revoked_at.is_none(),
+            is_paused: self.deactivated_at.is_some(),
         })
     }
 }

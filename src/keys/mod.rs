@@ -38,11 +38,13 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 pub use cut_over::{CutOver, OldUser, Quiet, cut_over};
+pub(crate) use format::VISIBLE;
 pub use format::{Parsed, PlainKey, parse};
 pub use key::{Key, Status};
-pub use leaks::{Became, Leak, LeakedKey, Reported, Standing, leaked, report};
+pub use leaks::{Became, Leak, LeakedKey, Reported, Standing, known, leaked, report};
 pub use list::{Grace, KeyView, LastUse, Overview, all, find, list, overview, overview_of, require};
-pub use pattern::{find_in, gitleaks_rule, pattern};
+pub(crate) use pattern::beginnings;
+pub use pattern::{find_all, gitleaks_rule, pattern};
 pub use receipts::{Call, EndReason, Former, Receipt, former};
 pub use rotation::{Rotation, end_grace, require_offered, rotate};
 

@@ -8,7 +8,7 @@ use crate::profile::Profile;
 const RULE: &str = "latchkey-api-key";
 
 /// How keys begin, up to what is random: `lk_live_`, `lk_test_`.
-pub(super) fn beginnings(profile: &Profile) -> Vec<String> {
+pub(crate) fn beginnings(profile: &Profile) -> Vec<String> {
     let keys = &profile.keys;
     if keys.environments.is_empty() {
         return vec![format!("{}_", keys.prefix)];
@@ -47,9 +47,25 @@ pub fn gitleaks_rule(profile: &Profile, host: &str) -> String {
     )
 }
 
-/// The first key in a text, where somebody brought more than the key alone: a line of code, quotes, spaces.
-pub fn find_in<'a>(profile: &Profile, text: &'a str) -> Option<&'a str> {
-    text.split(|c: char| !is_word(c)).find(|word| parse(profile, word).is_some())
+/// The keys in a text, each once, in the order of the text, where somebody brought more than a key alone: a line of code, quotes, a
+/// whole file of settings. Anything may stand in front, as `\n` and `%3D` do in code and in URLs; a letter or digit behind makes it none.
+pub fn find_all<'a>(profile: &Profile, text: &'a str) -> Vec<&'a str> {
+    let beginnings = beginnings(profile);
+    let key_at = |at: usize| {
+        beginnings.iter().find_map(|beginning| {
+            let body = text.as_bytes()[at..].strip_prefix(beginning.as_bytes())?;
+            let length = body.iter().take_while(|byte| byte.is_ascii_alphanumeric()).count();
+            let key = text.get(at..at + beginning.len() + length)?;
+            parse(profile, key).map(|_| key)
+        })
+    };
+    let mut found = Vec::new();
+    for key in (0..text.len()).filter_map(key_at) {
+        if !found.contains(&key) {
+            found.push(key);
+        }
+    }
+    found
 }
 
 /// A text in which no key of this deployment can be read any more: of what looks like one only the visible characters are left.
@@ -67,10 +83,6 @@ pub(super) fn without_keys(profile: &Profile, text: &str) -> String {
         }
     }
     shown
-}
-
-fn is_word(c: char) -> bool {
-    c.is_ascii_alphanumeric() || c == '_'
 }
 
 #[cfg(test)]
@@ -98,12 +110,30 @@ mod tests {
 
     #[test]
     fn a_key_is_found_in_what_is_around_it() {
-        for text in [KEY.to_owned(), format!("  {KEY}\n"), format!("API_KEY=\"{KEY}\""), format!("https://x.example/?k={KEY}&a=b")] {
-            assert_eq!(find_in(&profile(), &text), Some(KEY), "{text}");
+        for text in [
+            KEY.to_owned(),
+            format!("  {KEY}\n"),
+            format!("API_KEY=\"{KEY}\""),
+            format!("https://x.example/?k={KEY}&a=b"),
+            format!("https://x.example/?next=%2F%3Fk%3D{KEY}%26a"),
+            format!("\"A=1\\n{KEY}\\nB=2\""),
+            format!("x{KEY}"),
+            format!("é{KEY}é{KEY}"),
+            format!("lk_live_{KEY}_"),
+        ] {
+            assert_eq!(find_all(&profile(), &text), [KEY], "{text}");
         }
-        for text in [String::new(), format!("x{KEY}"), format!("{KEY}x"), KEY.replace("mLq", "mLr")] {
-            assert_eq!(find_in(&profile(), &text), None, "{text}");
+        let none: [&str; 0] = [];
+        for text in [String::new(), format!("{KEY}x"), format!("{KEY}0"), KEY.replace("mLq", "mLr"), KEY.replace("live", "prod")] {
+            assert_eq!(find_all(&profile(), &text), none, "{text}");
         }
+    }
+
+    #[test]
+    fn every_key_is_found_once_in_the_order_of_the_text() {
+        const OTHER: &str = "lk_test_qkJaB6MffYVzZXWqmcoF49yrUxP3wf0LsakP";
+        let text = format!("TEST={OTHER}\nLIVE={KEY}\nAGAIN={OTHER}\n");
+        assert_eq!(find_all(&profile(), &text), [OTHER, KEY]);
     }
 
     #[test]

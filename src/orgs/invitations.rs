@@ -8,7 +8,7 @@ use time::{Duration, OffsetDateTime};
 
 use super::Organization;
 use super::members::{enter, lock, read_role, record, with_article};
-use crate::actor::{Actor, Permission, Role};
+use crate::actor::{Actor, ActorKind, Permission, Role};
 use crate::audit;
 use crate::email::{self, normalize};
 use crate::error::{Error, Result};
@@ -121,6 +121,7 @@ fn put(
                 membership_invitations::created_at.eq(now),
                 membership_invitations::created_by.eq(&created_by),
                 membership_invitations::expires_at.eq(expires_at),
+                membership_invitations::created_by_user_id.eq(actor.user_id().filter(|_| actor.kind() == ActorKind::User)),
             ))
             .execute(conn)
             .map_err(|e| Error::from(e).on_constraint("membership_invitations_email_check", email::no_address))?;

@@ -11,7 +11,7 @@ use crate::audit;
 use crate::error::{Error, Result};
 use crate::ids::{OrgId, UserId};
 use crate::keys;
-use crate::schema::{membership_invitations, memberships, organizations, users};
+use crate::schema::{invitations, membership_invitations, memberships, organizations, users};
 
 /// An organization's name and slug, and its admins' e-mail addresses: for messages to all of them.
 ///
@@ -79,6 +79,7 @@ pub fn set_role(conn: &mut PgConnection, actor: &Actor, now: OffsetDateTime, org
         }
         require_another_admin(conn, organization, before)?;
         diesel::update(memberships::table.find((organization, user))).set(memberships::role.eq(role.as_str())).execute(conn)?;
+        end_links(conn, organization, user)?;
         let (before, after) = (json!({"role": before.as_str()}), json!({"role": role.as_str()}));
         record(conn, actor, now, organization, "member.role_changed", user, email, before, after)
     })
@@ -97,8 +98,18 @@ pub fn remove_member(conn: &mut PgConnection, actor: &Actor, now: OffsetDateTime
         require_another_admin(conn, organization, role)?;
         keys::end_inherited(conn, actor, now, organization, user)?;
         diesel::delete(memberships::table.find((organization, user))).execute(conn)?;
+        end_links(conn, organization, user)?;
         record(conn, actor, now, organization, "member.removed", user, email, json!({"role": role.as_str()}), Value::Null)
     })
+}
+
+/// Ends the links that somebody made as an admin here: nobody comes back, or sends somebody else, by one that was put aside.
+fn end_links(conn: &mut PgConnection, organization: OrgId, admin: UserId) -> Result<()> {
+    let invited = membership_invitations::organization_id.eq(organization).and(membership_invitations::created_by_user_id.eq(admin));
+    diesel::delete(membership_invitations::table.filter(invited)).execute(conn)?;
+    let made = invitations::for_organization_id.eq(organization).and(invitations::created_by_user_id.eq(admin));
+    diesel::delete(invitations::table.filter(made.and(invitations::accepted_at.is_null()))).execute(conn)?;
+    Ok(())
 }
 
 pub(super) fn with_article(role: Role) -> &'static str {

@@ -8,7 +8,7 @@ use super::{Column, Grant, Profile};
 use crate::actor::Role;
 
 /// First words of Latchkey's own tokens: a key that began so would be taken for one.
-const TOKENS: [&str; 2] = ["lkw", "lks"];
+const TOKENS: [&str; 5] = ["lkw", "lks", "lki", "lkm", "lkc"];
 
 /// Headers that requests have for reasons of their own.
 const TAKEN: [&str; 21] = [

@@ -141,6 +141,23 @@ pub fn exported(conn: &mut PgConnection, actor: &Actor, now: OffsetDateTime, org
     record(conn, actor, now, &organization, "support.exported", Value::Null, json!({"file": file}))
 }
 
+/// The same of all organizations' logs, in the deployment's own.
+///
+/// # Errors
+/// `NotFound` for who is not staff; those of the database.
+pub fn exported_all(conn: &mut PgConnection, actor: &Actor, now: OffsetDateTime, file: &str) -> Result<()> {
+    actor.require_staff(StaffRole::Support)?;
+    let event = audit::Event {
+        organization: None,
+        action: "support.exported",
+        target_id: String::new(),
+        target_label: "All organizations".into(),
+        before: Value::Null,
+        after: json!({"file": file}),
+    };
+    audit::record(conn, actor, now, event)
+}
+
 /// How large an organization is, in two words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Facts {

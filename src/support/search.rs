@@ -11,13 +11,15 @@ use crate::actor::{Actor, StaffRole};
 use crate::error::Result;
 use crate::ids::{OrgId, RequestId};
 use crate::orgs::Organization;
-use crate::schema::{api_key_secrets, memberships, organizations, users};
-use crate::statement::statement;
+use crate::schema::organizations;
+use crate::statement::{literal, statement};
 
 /// Organizations that are shown at most.
 pub const PAGE: usize = 50;
-/// Keys, and members, that are looked at for them.
-const LOOKED_AT: i64 = 500;
+/// Reasons that are told of each at most.
+const REASONS: usize = 3;
+/// Keys, and members, that are looked at for them. One organization may have many that begin alike: the others are found beside it.
+const LOOKED_AT: i64 = 20_000;
 
 /// Why an organization was found.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,7 +41,7 @@ pub enum Why {
 pub struct Found {
     /// It.
     pub organization: Organization,
-    /// At least one, but for lists of all.
+    /// At least one and at most three, but none in lists of all.
     pub why: Vec<Why>,
 }
 
@@ -105,11 +107,6 @@ fn whose(conn: &mut PgConnection, id: RequestId) -> Result<Option<OrgId>> {
     Ok(Whose { id, _life: PhantomData }.get_result::<(OrgId,)>(conn).optional()?.map(|(organization,)| organization))
 }
 
-/// For LIKE, whose characters that stand for others are told to stand for themselves.
-fn literal(text: &str) -> String {
-    text.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_")
-}
-
 fn named(conn: &mut PgConnection, text: &str, hits: &mut Vec<(OrgId, Why)>) -> Result<bool> {
     let pattern = format!("%{}%", literal(text));
     let rows: Vec<(OrgId, bool)> = organizations::table
@@ -124,39 +121,62 @@ fn named(conn: &mut PgConnection, text: &str, hits: &mut Vec<(OrgId, Why)>) -> R
 }
 
 fn with_key(conn: &mut PgConnection, text: &str, hits: &mut Vec<(OrgId, Why)>) -> Result<bool> {
-    let rows: Vec<(OrgId, String)> = api_key_secrets::table
-        .filter(api_key_secrets::prefix.like(format!("{}%", literal(text))))
-        // In the order of the index, which is then the way to the first of them however many there are.
-        .order(diesel::dsl::sql::<sql::Text>("prefix USING ~<~"))
-        .limit(LOOKED_AT)
-        .select((api_key_secrets::organization_id, api_key_secrets::prefix))
-        .load(conn)?;
-    let is_more = rows.len() as i64 == LOOKED_AT;
-    hits.extend(rows.into_iter().map(|(id, prefix)| (id, Why::Key(prefix))));
+    let keys = "SELECT organization_id, prefix AS whole FROM api_key_secrets WHERE prefix LIKE $1 ORDER BY prefix USING ~<~";
+    let (rows, is_more) = beginning(conn, keys, text)?;
+    hits.extend(rows.into_iter().map(|row| (row.organization_id, Why::Key(row.whole))));
     Ok(is_more)
 }
 
 fn with_member(conn: &mut PgConnection, text: &str, hits: &mut Vec<(OrgId, Why)>) -> Result<bool> {
     let start = text.to_lowercase();
-    let rows: Vec<(OrgId, String)> = users::table
-        .inner_join(memberships::table)
-        .filter(users::email.like(format!("{}%", literal(&start))))
-        .order(diesel::dsl::sql::<sql::Text>("users.email USING ~<~"))
-        .limit(LOOKED_AT)
-        .select((memberships::organization_id, users::email))
-        .load(conn)?;
-    let is_more = rows.len() as i64 == LOOKED_AT;
+    let members = "SELECT m.organization_id, u.email AS whole FROM users u JOIN memberships m ON m.user_id = u.id
+                   WHERE u.email LIKE $1 ORDER BY u.email USING ~<~";
+    let (rows, is_more) = beginning(conn, members, &start)?;
     let shown = |email: String| if email == start { email } else { format!("{start}…") };
-    hits.extend(rows.into_iter().map(|(id, email)| (id, Why::Member(shown(email)))));
+    hits.extend(rows.into_iter().map(|row| (row.organization_id, Why::Member(shown(row.whole)))));
     Ok(is_more)
 }
 
-/// One of each organization, in the order of the first hit, with every reason once.
+/// What begins so, and whose it is.
+#[derive(QueryableByName)]
+struct Beginning {
+    #[diesel(sql_type = sql::Uuid)]
+    organization_id: OrgId,
+    #[diesel(sql_type = sql::Text)]
+    whole: String,
+    /// How many were looked at for all of these.
+    #[diesel(sql_type = sql::Int8)]
+    looked_at: i64,
+}
+
+/// Of each organization the first [`REASONS`] of these rows, as many as a page may need; and whether not all rows were looked at.
+/// The rows are in the order of their index, which is then the way to the first of them however many there are; and what is asked is
+/// planned with the text at hand, without which no index serves a LIKE.
+fn beginning(conn: &mut PgConnection, rows: &str, text: &str) -> Result<(Vec<Beginning>, bool)> {
+    let most = (PAGE + 1) * REASONS;
+    let found: Vec<Beginning> = diesel::sql_query(format!(
+        "SELECT organization_id, whole, looked_at
+         FROM (
+             SELECT organization_id, whole, count(*) OVER () AS looked_at,
+                 row_number() OVER (PARTITION BY organization_id ORDER BY whole USING ~<~) AS place
+             FROM ({rows} LIMIT {LOOKED_AT}) AS begun
+         ) AS placed
+         WHERE place <= {REASONS}
+         ORDER BY whole USING ~<~, organization_id
+         LIMIT {most}"
+    ))
+    .bind::<sql::Text, _>(format!("{}%", literal(text)))
+    .load(conn)?;
+    let is_more = found.first().is_some_and(|row| row.looked_at == LOOKED_AT);
+    Ok((found, is_more))
+}
+
+/// One of each organization, in the order of the first hit, with every reason once, but no more than [`REASONS`].
 fn gathered(conn: &mut PgConnection, hits: Vec<(OrgId, Why)>) -> Result<Results> {
     let mut order: Vec<(OrgId, Vec<Why>)> = Vec::new();
     for (id, why) in hits {
         match order.iter_mut().find(|(known, _)| *known == id) {
-            Some((_, whys)) if whys.contains(&why) => {}
+            Some((_, whys)) if whys.len() == REASONS || whys.contains(&why) => {}
             Some((_, whys)) => whys.push(why),
             None => order.push((id, vec![why])),
         }

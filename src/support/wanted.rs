@@ -1,9 +1,8 @@
 //! What somebody of the staff looks for, without the secret that may have been pasted with it.
 
+use crate::keys::{VISIBLE, beginnings};
 use crate::profile::Profile;
 
-/// Characters that people see of a key after its prefix and environment.
-const VISIBLE: usize = 4;
 /// Letters and digits after an underscore that are the random part of some secret; ids have 22.
 const SECRET: usize = 30;
 /// Characters that are looked for at most: as many as an e-mail address has.
@@ -19,10 +18,11 @@ pub struct Wanted {
 impl Wanted {
     /// Reads what was typed. A key in it, wherever, leaves its visible start, and nothing else is looked for.
     pub fn read(profile: &Profile, typed: &str) -> Self {
-        match visible_start(profile, typed) {
+        let plain: String = typed.chars().filter(|c| !c.is_control()).collect();
+        // What is looked for is looked at too: it has no line breaks any more.
+        match visible_start(profile, typed).or_else(|| visible_start(profile, &plain)) {
             Some(start) => Self { text: start, was_cut: true },
             None => {
-                let plain: String = typed.chars().filter(|c| !c.is_control()).collect();
                 let text = plain.trim().trim_end_matches(['…', '.']).trim();
                 Self { text: text.chars().take(MOST).collect(), was_cut: false }
             }
@@ -42,15 +42,22 @@ impl Wanted {
 
 /// The visible start of a key that the text has more of.
 fn visible_start(profile: &Profile, typed: &str) -> Option<String> {
-    // A terminal breaks a long line in the midst of a key.
-    let joined: String = typed.chars().filter(|c| !c.is_whitespace() && !c.is_control()).collect();
-    let prefix = &profile.keys.prefix;
-    let environments = profile.keys.environments.iter().map(|environment| format!("{prefix}_{}_", environment.name));
-    let starts: Vec<String> = environments.chain(profile.keys.environments.is_empty().then(|| format!("{prefix}_"))).collect();
-    let ours = starts.iter().find_map(|start| {
-        let at = joined.find(start.as_str())?;
-        let random = run(&joined[at + start.len()..]);
-        (random.len() > VISIBLE).then(|| format!("{start}{}", &random[..VISIBLE]))
+    // A terminal breaks a long line in the midst of a key. A key begins where a word does, before the gaps are gone.
+    let (mut joined, mut words, mut before) = (String::new(), Vec::new(), ' ');
+    for c in typed.chars() {
+        if !c.is_whitespace() && !c.is_control() {
+            if !before.is_alphanumeric() && before != '_' {
+                words.push(joined.len());
+            }
+            joined.push(c);
+        }
+        before = c;
+    }
+    let ours = beginnings(profile).into_iter().find_map(|start| {
+        words.iter().find_map(|&at| {
+            let random = run(joined[at..].strip_prefix(start.as_str())?);
+            (random.len() > VISIBLE).then(|| format!("{start}{}", &random[..VISIBLE]))
+        })
     });
     // Keys of a former prefix, tokens, links, and what signs webhooks.
     ours.or_else(|| {
@@ -70,7 +77,11 @@ mod tests {
     use super::*;
 
     fn read(typed: &str) -> (String, bool) {
-        let wanted = Wanted::read(&Profile::load("analysis").expect("the default profile"), typed);
+        read_under("analysis", typed)
+    }
+
+    fn read_under(profile: &str, typed: &str) -> (String, bool) {
+        let wanted = Wanted::read(&Profile::load(profile).expect("a built-in profile"), typed);
         (wanted.text, wanted.was_cut)
     }
 
@@ -89,7 +100,11 @@ mod tests {
         ] {
             assert_eq!(read(&typed), ("lk_live_a1b2".into(), true), "{typed:?}");
         }
+        for typed in [format!("lk_live_ {key}"), format!("lk_live_a1b, {key}"), format!("xlk_live_z9y8z and {key}")] {
+            assert_eq!(read(&typed), ("lk_live_a1b2".into(), true), "{typed:?}: not the first that looks so");
+        }
         assert_eq!(read("old_live_z9y8HHHHHHHHHHHHHHHHHHHHHHHHHHHHHHHH."), ("old_live_z9y8".into(), true), "of a former prefix");
+        assert_eq!(read("old_live_z9y8HHHHHHHHHHHH\nHHHHHHHHHHHHHHHHHHHH"), ("old_live_z9y8".into(), true), "on two lines");
         assert_eq!(read("é whsec_z9y8HHHHHHHHHHHHHHHHHHHHHHHHHHHHHHH=="), ("whsec_z9y8".into(), true), "and other secrets");
     }
 
@@ -108,5 +123,15 @@ mod tests {
             assert_eq!(read(typed), (wanted.into(), false));
         }
         assert_eq!(read(&"é".repeat(400)).0.chars().count(), MOST);
+    }
+
+    #[test]
+    fn a_key_begins_where_a_word_does() {
+        for typed in ["volk_anna@acme.example", "falk_peter@acme.example", "a_lk_peter", "1lk_peter", "élk_peter"] {
+            assert_eq!(read_under("documents", typed), (typed.into(), false));
+        }
+        for typed in ["lk_a1b2H", "<lk_a1b2H>", "falk_peter@acme.example sent lk_a1b2H", "key=lk_a1b2H", "Bearer\nlk_a1b2\nH"] {
+            assert_eq!(read_under("documents", typed), ("lk_a1b2".into(), true), "{typed:?}");
+        }
     }
 }

@@ -128,9 +128,7 @@ pub struct Proof {
 pub struct VisitView {
     /// Why.
     pub reason: String,
-    /// When it is over.
-    pub ends_at: OffsetDateTime,
-    /// Whole minutes until then, rounded up.
+    /// Whole minutes until it is over, rounded up.
     pub minutes: i64,
     /// How large the organization is.
     pub facts: support::Facts,
@@ -265,7 +263,7 @@ impl Frame {
     /// The same for staff who look at an organization that is not theirs.
     pub fn visiting(self, organization: &Organization, visit: &support::Visit, facts: support::Facts) -> Self {
         let minutes = ((visit.ends_at - self.now).whole_seconds() + 59) / 60;
-        let visit = VisitView { reason: visit.reason.clone(), ends_at: visit.ends_at, minutes, facts };
+        let visit = VisitView { reason: visit.reason.clone(), minutes, facts };
         Self { organization: Some(OrganizationView::new(organization, false)), visit: Some(visit), ..self }
     }
 

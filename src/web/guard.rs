@@ -13,7 +13,7 @@ use actix_web::{FromRequest, HttpMessage, HttpRequest};
 use diesel::pg::PgConnection;
 use time::OffsetDateTime;
 
-use super::frame::{Frame, Proof};
+use super::frame::{Frame, Proof, Section};
 use super::{WebError, device, flash, session};
 use crate::accounts::{self, Device, User, sessions};
 use crate::actor::{Actor, PROOF, Role, StaffRole};
@@ -136,6 +136,7 @@ impl FromRequest for Staff {
             let (person, _) = person(&request, None).await?;
             // To everybody else there is no console.
             let role = person.user.staff().ok_or(Error::NotFound)?;
+            request.extensions_mut().insert(person.frame.clone().in_section(Section::Organizations));
             let Client { address, user_agent } = person.client.clone();
             let label = person.user.label().to_owned();
             let actor = Actor::staff(person.user.id, label, role, None, address.to_string(), user_agent).proved(person.current.proved_at);
@@ -209,6 +210,10 @@ impl FromRequest for Member {
             }
             let (organization, visit) = visited.ok_or(Error::NotFound)?;
             let staff = user.staff().filter(|_| visit.is_some()).ok_or(Error::VisitNeeded)?;
+            // What an organization asks of its own people it asks of ours.
+            if organization.two_factor_required_at.is_some() && !has_two_factor {
+                return Err(Error::TwoFactorNeeded.into());
+            }
             let actor = Actor::staff(user.id, label, staff, Some(organization.id), address, agent).proved(current.proved_at);
             Ok(Self { site, actor, organization, role: Role::Member, frame, current, client })
         })

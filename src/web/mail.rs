@@ -1,7 +1,12 @@
 //! Letters with links. Whatever is sent so is shown, or can be had, without.
 
+use std::time::Duration;
+
 use crate::error::{ClientError, Error};
 use crate::site::Site;
+
+/// How long a page waits for the mail server.
+const PATIENCE: Duration = Duration::from_secs(8);
 
 /// What became of a letter.
 pub enum Sent {
@@ -17,7 +22,10 @@ pub enum Sent {
 pub async fn send(site: &Site, to: &str, subject: &'static str, text: String) -> Sent {
     let Some(mailer) = site.mail.clone() else { return Sent::NoMail };
     let to = to.to_owned();
-    let sent = actix_web::web::block(move || mailer.send(&to, subject, text)).await;
+    let sent = actix_web::web::block(move || mailer.send(&to, subject, text));
+    let Ok(sent) = tokio::time::timeout(PATIENCE, sent).await else {
+        return Sent::No("The mail server takes its time: the letter may still arrive, or not.".into());
+    };
     match sent.unwrap_or_else(|_| Err(Error::Unavailable("worker thread stopped".into()))) {
         Ok(()) => Sent::Yes,
         Err(error) => Sent::No(ClientError::from(&error).message.into_owned()),

@@ -94,6 +94,7 @@ pub const ROUTES: &[Declared] = &[
     get("/password-reset", Needs::Anyone, || web::to(password_reset::show)),
     post("/password-reset", Needs::Anyone, || web::to(password_reset::create)),
     get("/support", Needs::Staff, || web::to(support::index)),
+    post("/support/searches", Needs::Staff, || web::to(support::search)),
     get("/support/new-organization", Needs::Operator, || web::to(support::ask_organization)),
     post("/support/new-organization", Needs::Operator, || web::to(support::make_organization)),
     get("/support/organizations/{slug}", Needs::Staff, || web::to(support::show)),

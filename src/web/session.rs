@@ -11,7 +11,7 @@ use time::OffsetDateTime;
 
 use super::WebError;
 use super::guard::Client;
-use crate::accounts::sessions;
+use crate::accounts::{Stamp, sessions};
 use crate::clock;
 use crate::db::Db;
 use crate::error::{Error, Result};
@@ -22,6 +22,7 @@ use crate::site::Site;
 const USER: &str = "user";
 const ID: &str = "id";
 const PROVED_AT: &str = "proved_at";
+const STAMP: &str = "stamp";
 const ADDRESS: &str = "address";
 /// Stands in a session that could not be loaded: an error of the store would end the request without a page.
 const AWAY: &str = "away";
@@ -52,11 +53,12 @@ pub fn middleware(site: &Site, by_itself: bool) -> SessionMiddleware<Store> {
 ///
 /// # Errors
 /// `Internal` when the values can't be kept.
-pub fn begin(session: &Session, user: UserId, client: &Client) -> Result<(), WebError> {
+pub fn begin(session: &Session, user: UserId, proved: &Stamp, client: &Client) -> Result<(), WebError> {
     session.clear();
     session.renew();
     let keep = |name: &str, value: &str| session.insert(name, value).map_err(|e| Error::internal("keeping a session", e));
     keep(USER, &user.to_string())?;
+    keep(STAMP, proved.as_str())?;
     keep(ADDRESS, &client.address.to_string())?;
     keep(USER_AGENT, &client.user_agent)?;
     Ok(())
@@ -115,11 +117,12 @@ impl SessionStore for Store {
         let failed = |error: Error| SaveError::Other(error.into());
         let value = |name: &str| state.get(name).and_then(|text| serde_json::from_str::<String>(text).ok());
         let user = value(USER).and_then(|id| UserId::parse(&id)).ok_or_else(|| failed(Error::Internal("session without a user".into())))?;
+        let proved = Stamp::from_text(value(STAMP).unwrap_or_default());
         let (address, user_agent) = (value(ADDRESS).unwrap_or_default(), value(USER_AGENT).unwrap_or_default());
         let text = random_base62(TOKEN_LENGTH).map_err(failed)?;
         let token = SecretDigest::of(&text);
         let now = clock::now();
-        self.db.run(move |conn| sessions::create(conn, now, token, user, &address, &user_agent)).await.map_err(failed)?;
+        self.db.run(move |conn| sessions::create(conn, now, token, user, &proved, &address, &user_agent)).await.map_err(failed)?;
         text.try_into().map_err(|_| failed(Error::Internal("session key".into())))
     }
 

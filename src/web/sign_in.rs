@@ -9,7 +9,7 @@ use tokio::sync::Semaphore;
 
 use super::guard::Visitor;
 use super::{Answer, Flash, Frame, Person, WebError, device, filters, page, page_with_status, see_other, see_other_with, session};
-use crate::accounts::{self, User, sessions};
+use crate::accounts::{self, Stamp, User, sessions};
 use crate::clock;
 use crate::error::{ClientError, Error, Result};
 use crate::ids::UserId;
@@ -75,7 +75,7 @@ pub async fn create(visitor: Visitor, fields: web::Form<Fields>) -> Answer {
     let Fields { email, password, next } = fields.into_inner();
     let next = next.filter(|path| is_local(path));
     let error = match prove(&visitor, email.clone(), password).await {
-        Ok(user) => return proved(visitor, user, next).await,
+        Ok((user, stamp)) => return proved(visitor, user, stamp, next).await,
         Err(error @ (Error::Unauthenticated | Error::Limited { .. })) => ClientError::from(&error),
         Err(error) => return Err(WebError(error)),
     };
@@ -98,11 +98,11 @@ fn refused(error: &ClientError, screen: &impl Template) -> Answer {
 }
 
 /// On with somebody whose password was right.
-async fn proved(visitor: Visitor, user: User, next: Option<String>) -> Answer {
-    let id = user.id;
-    match visitor.site.db.run(move |conn| accounts::challenge(conn, clock::now(), id)).await? {
+async fn proved(visitor: Visitor, user: User, stamp: Stamp, next: Option<String>) -> Answer {
+    let (id, proved) = (user.id, stamp.clone());
+    match visitor.site.db.run(move |conn| accounts::challenge(conn, clock::now(), id, &proved)).await? {
         Some(token) => page(&Code { frame: visitor.frame, challenge: token.reveal().to_owned(), next, problem: None }),
-        None => begun(&visitor, user.id, see_other(next.as_deref().unwrap_or("/"))),
+        None => begun(&visitor, user.id, &stamp, see_other(next.as_deref().unwrap_or("/"))),
     }
 }
 
@@ -111,13 +111,13 @@ pub async fn answer(visitor: Visitor, fields: web::Form<CodeFields>) -> Answer {
     let CodeFields { challenge, code, next } = fields.into_inner();
     let next = next.filter(|path| is_local(path));
     let (address, user_agent) = (visitor.client.address.to_string(), visitor.client.user_agent.clone());
-    let (keyring, token) = (visitor.site.keyring.clone(), challenge.clone());
-    let answer = move |conn: &mut _| accounts::answer_challenge(conn, clock::now(), &keyring, &token, &code, &address, &user_agent);
+    let (keyring, token, device) = (visitor.site.keyring.clone(), challenge.clone(), visitor.device);
+    let answer = move |conn: &mut _| accounts::answer_challenge(conn, clock::now(), &keyring, &token, &code, device, &address, &user_agent);
     let error = match visitor.site.db.run(answer).await {
         Ok(answered) => {
             let to = next.as_deref().unwrap_or("/");
             let response = answered.recovery_codes_left.map_or_else(|| see_other(to), |left| see_other_with(to, codes_left(left)));
-            return begun(&visitor, answered.user.id, response);
+            return begun(&visitor, answered.user.id, &answered.stamp, response);
         }
         Err(Error::NotFound) => return Ok(see_other_with(&with_next("/sign-in", next.as_deref().unwrap_or("/")), too_late())),
         Err(error @ (Error::Unauthenticated | Error::Limited { .. })) => ClientError::from(&error),
@@ -147,21 +147,23 @@ fn codes_left(left: i64) -> Flash {
 ///
 /// # Errors
 /// As [`session::begin`].
-pub fn begun(visitor: &Visitor, user: UserId, mut response: HttpResponse) -> Answer {
-    session::begin(&visitor.session, user, &visitor.client)?;
+pub fn begun(visitor: &Visitor, user: UserId, proved: &Stamp, mut response: HttpResponse) -> Answer {
+    session::begin(&visitor.session, user, proved, &visitor.client)?;
     if let Some(cookie) = device::cookie(&visitor.site, user) {
         response.add_cookie(&cookie).map_err(|e| Error::internal("a cookie", e))?;
     }
     Ok(response)
 }
 
-async fn prove(visitor: &Visitor, email: String, password: String) -> Result<User> {
+async fn prove(visitor: &Visitor, email: String, password: String) -> Result<(User, Stamp)> {
     let db = &visitor.site.db;
     let (address, device) = (visitor.client.address, visitor.device);
     let attempt = db.run(move |conn| accounts::begin_sign_in(conn, clock::now(), &email, address, device)).await?;
     let verified = hashing(move || attempt.verify(&password)).await?;
     let (address, user_agent) = (visitor.client.address.to_string(), visitor.client.user_agent.clone());
-    db.run(move |conn| accounts::finish_sign_in(conn, clock::now(), verified, &address, &user_agent)).await
+    let stamp = verified.stamp();
+    let user = db.run(move |conn| accounts::finish_sign_in(conn, clock::now(), verified, &address, &user_agent)).await?;
+    Ok((user, stamp))
 }
 
 /// Runs what hashes a password on a thread that may block, a few at a time.

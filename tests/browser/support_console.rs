@@ -74,6 +74,11 @@ fn look(window: Window, setup: Setup) {
     person.open("/orgs/acme/usage");
     person.see_path("/support/organizations/acme");
     person.see("Look inside");
+    let admin = world.signed_in(scene.an_admin());
+    admin.click("Audit log");
+    admin.see("Opened the organization as support");
+    admin.see("Reason: Ticket SUP-4821: 429s since the rotation");
+    admin.see("Ended the visit as support");
 }
 
 /// The status of a POST that no button of the page would send.

@@ -39,7 +39,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("credits", &[KERNEL_AND, "audit", "statement", "webhooks"]),
     ("orgs", &[KERNEL_AND, "audit", "credits", "keys"]),
     ("accounts", &[KERNEL_AND, "audit", "orgs", "sealed", "support"]),
-    ("support", &[KERNEL_AND, "audit", "credits", "orgs", "statement"]),
+    ("support", &[KERNEL_AND, "audit", "credits", "keys", "orgs", "statement"]),
     ("keys", &[KERNEL_AND, "audit", "site", "usage"]),
     ("webhooks", &[KERNEL_AND, "audit", "batch", "courier", "sealed", "site", "statement"]),
     ("jobs", &[KERNEL_AND, "audit", "credits", "db", "wake", "webhooks"]),

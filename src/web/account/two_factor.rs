@@ -100,7 +100,8 @@ async fn show(person: &Person, next: Option<String>, problem: Option<String>) ->
     let frame = person.frame.clone().in_section(Section::Account);
     let (actor, now, keyring) = (person.actor.clone(), frame.now, person.site.keyring.clone());
     let issuer = format!("Latchkey {}", frame.host);
-    let setup = person.site.db.run(move |conn| two_factor::begin(conn, &actor, now, &keyring, &issuer)).await?;
+    let session = person.current.id;
+    let setup = person.site.db.run(move |conn| two_factor::begin(conn, &actor, now, &keyring, session, &issuer)).await?;
     let code = QrCode::encode_text(&setup.url, QrCodeEcc::Medium).map_err(|e| Error::internal("a QR code", e))?;
     let modules = (0..code.size()).flat_map(|y| (0..code.size()).map(move |x| (x, y)));
     let dark = modules.filter(|(x, y)| code.get_module(*x, *y)).map(|(x, y)| format!("M{x} {y}h1v1h-1z")).collect();

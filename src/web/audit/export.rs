@@ -3,6 +3,7 @@
 use std::rc::Rc;
 
 use actix_web::HttpRequest;
+use actix_web::http::Method;
 use serde_json::Value;
 use time::macros::format_description;
 
@@ -12,7 +13,9 @@ use crate::audit::read::{Cursor, Entry};
 use crate::audit::verify;
 use crate::clock::rfc3339;
 use crate::error::Result;
+use crate::support;
 use crate::web::csv::{self, Cell, Rows};
+use crate::web::support::note_export;
 use crate::web::{Answer, Member, Staff};
 
 /// Entries that are read at a time.
@@ -38,12 +41,18 @@ const NAMES: [&str; 15] = [
 /// `GET …/audit-log/entries.csv`: what the page lists, all of it, newest first. What comes meanwhile is left out.
 pub async fn export(member: Member, request: HttpRequest) -> Answer {
     let slug = member.organization.slug.clone();
+    note_export(&member, &request, "audit-log/entries.csv").await?;
     send(Reader::of_member(member)?, request, &slug).await
 }
 
 /// `GET /support/audit-log/entries.csv`: the same of all organizations.
 pub async fn export_all(staff: Staff, request: HttpRequest) -> Answer {
-    send(Reader::of_staff(staff)?, request, "all").await
+    let reader = Reader::of_staff(staff)?;
+    if request.method() != Method::HEAD {
+        let (actor, now) = (reader.actor.clone(), reader.frame.now);
+        reader.site.db.run(move |conn| support::exported_all(conn, &actor, now, "audit-log/entries.csv")).await?;
+    }
+    send(reader, request, "all").await
 }
 
 async fn send(reader: Reader, request: HttpRequest, whose: &str) -> Answer {

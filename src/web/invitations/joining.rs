@@ -98,12 +98,12 @@ async fn join_anew(visitor: &Visitor, token: String, hashed: HashedPassword) -> 
     let (address, agent) = (visitor.client.address.to_string(), visitor.client.user_agent.clone());
     let join = move |conn: &mut _| {
         let (user, organization) = accounts::join(conn, clock::now(), &token, &hashed, &address, &agent)?;
-        let has_two_factor = two_factor::is_on(conn, user.id)?;
-        Ok((user, organization, has_two_factor))
+        let (has_two_factor, stamp) = (two_factor::is_on(conn, user.id)?, accounts::stamp(conn, user.id)?);
+        Ok((user, organization, has_two_factor, stamp))
     };
-    let (user, organization, has_two_factor) = visitor.site.db.run(join).await?;
+    let (user, organization, has_two_factor, stamp) = visitor.site.db.run(join).await?;
     let flash = joined(&organization.name, "Sign in with your address and this password from now on.");
-    enter(visitor, &user, has_two_factor, &format!("/orgs/{}/api-keys", organization.slug), flash)
+    enter(visitor, &user, has_two_factor, &stamp, &format!("/orgs/{}/api-keys", organization.slug), flash)
 }
 
 async fn join_as(visitor: &Visitor, user: &User, token: String) -> Answer {

@@ -9,7 +9,7 @@ use serde::Deserialize;
 
 use super::guard::Visitor;
 use super::{Answer, Flash, Frame, filters, page_with_status, see_other_with, sign_in};
-use crate::accounts::{self, HashedPassword, Invitation, Password, User, two_factor};
+use crate::accounts::{self, HashedPassword, Invitation, Password, Stamp, User, two_factor};
 use crate::clock;
 use crate::error::{Error, Result};
 
@@ -50,12 +50,12 @@ pub async fn accept(visitor: Visitor, token: web::Path<String>, fields: Option<w
     let (address, user_agent) = (visitor.client.address.to_string(), visitor.client.user_agent.clone());
     let accept = move |conn: &mut _| {
         let user = accounts::accept_invitation(conn, clock::now(), &token, &hashed, &address, &user_agent)?;
-        let has_two_factor = two_factor::is_on(conn, user.id)?;
-        Ok((user, has_two_factor))
+        let (has_two_factor, stamp) = (two_factor::is_on(conn, user.id)?, accounts::stamp(conn, user.id)?);
+        Ok((user, has_two_factor, stamp))
     };
-    let (user, has_two_factor) = visitor.site.db.run(accept).await?;
+    let (user, has_two_factor, stamp) = visitor.site.db.run(accept).await?;
     let flash = Flash::ok("Password set.", "Sign in with it from now on. The link has done its work.");
-    enter(&visitor, &user, has_two_factor, "/", flash)
+    enter(&visitor, &user, has_two_factor, &stamp, "/", flash)
 }
 
 /// A password that may be chosen, hashed; or what is wrong with it.
@@ -68,11 +68,11 @@ async fn chosen(password: String) -> Result<Result<HashedPassword, String>> {
 }
 
 /// Signs in who has just chosen a password. A link is no second factor: who has one goes on to the sign-in.
-fn enter(visitor: &Visitor, user: &User, has_two_factor: bool, path: &str, flash: Flash) -> Answer {
+fn enter(visitor: &Visitor, user: &User, has_two_factor: bool, proved: &Stamp, path: &str, flash: Flash) -> Answer {
     if has_two_factor {
         return Ok(see_other_with("/sign-in", Flash::ok("Password set.", "Sign in with it and with your second factor.")));
     }
-    sign_in::begun(visitor, user.id, see_other_with(path, flash))
+    sign_in::begun(visitor, user.id, proved, see_other_with(path, flash))
 }
 
 async fn form(visitor: Visitor, token: String, problem: Option<String>) -> Answer {

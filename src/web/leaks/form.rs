@@ -5,15 +5,15 @@ use actix_web::web::Payload;
 use askama::Template;
 use url::form_urlencoded;
 
-use super::{body, slow_down, telling};
-use crate::actor::Actor;
-use crate::clock;
-use crate::error::{ClientError, Error};
+use super::{body, report, slow_down};
+use crate::error::ClientError;
 use crate::keys::{self, Became, Reported};
 use crate::site::LeakedKeys;
-use crate::web::{Answer, Flash, Frame, Tone, Visitor, WebError, errors, filters, page, page_with_status};
+use crate::web::{Answer, Flash, Frame, Tone, Visitor, errors, filters, page, page_with_status};
 
 const LARGEST_BODY: usize = 16 << 10;
+/// Most keys that are taken from one text.
+const MOST: usize = 20;
 
 #[derive(Template)]
 #[template(path = "leaks/index.html")]
@@ -55,12 +55,14 @@ pub(super) async fn create(visitor: Visitor, payload: Payload) -> Answer {
         let problem = Some("The key is missing. Paste the text that you found.");
         return page_with_status(StatusCode::UNPROCESSABLE_ENTITY, &Report { place, problem, ..Report::new(&visitor, None) });
     }
-    let reported = report(&visitor, text, place).await?;
-    if reported.is_none() {
-        slow_down(&visitor, 1).await;
-    }
-    let flash = words(reported.as_ref());
-    telling::tell(&visitor.site, reported);
+    // People bring lines of code, quotes, whole files.
+    let keys = keys::find_all(&visitor.site.profile, &text).into_iter().take(MOST);
+    let found: Vec<(String, String)> = keys.map(|key| (key.to_owned(), place.clone())).collect();
+    let tried = found.len().max(1);
+    let reported = report(&visitor, found).await?;
+    let news = reported.values().filter(|one| one.is_news).count();
+    slow_down(&visitor, tried.saturating_sub(news)).await;
+    let flash = words(reported.values().max_by_key(|one| (weight(one.became), one.is_news)));
     page(&Report::new(&visitor, Some(flash)))
 }
 
@@ -68,15 +70,14 @@ fn refused(visitor: &Visitor, error: &ClientError) -> actix_web::HttpResponse {
     errors::render(&visitor.frame, error, "")
 }
 
-async fn report(visitor: &Visitor, text: String, place: String) -> Result<Option<Reported>, WebError> {
-    let (profile, then, now) = (visitor.site.profile.clone(), visitor.site.leaks.then, clock::now());
-    let actor = Actor::leak_report(visitor.client.address.to_string(), visitor.client.user_agent.clone());
-    let work = move |conn: &mut _| {
-        // People bring lines of code, quotes, spaces.
-        let Some(key) = keys::find_in(&profile, &text) else { return Ok::<_, Error>(None) };
-        keys::report(conn, &actor, now, &profile, then, key, &place)
-    };
-    Ok(visitor.site.db.run(work).await?)
+/// How much the finder, and an owner, want to hear of it.
+fn weight(became: Became) -> u8 {
+    match became {
+        Became::Revoked => 3,
+        Became::GraceEnded => 2,
+        Became::Flagged => 1,
+        Became::Over => 0,
+    }
 }
 
 /// What became of it. Whose it is is nobody's business.

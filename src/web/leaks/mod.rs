@@ -4,26 +4,37 @@ mod form;
 mod partner;
 mod telling;
 
+use std::collections::HashMap;
+
 use actix_web::http::header::CONTENT_TYPE;
 use actix_web::web::{Bytes, Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
+use tokio::sync::Semaphore;
 
 pub use form::show;
 
 use super::assets::Asset;
 use super::{Answer, Frame, Visitor, errors};
-use crate::error::ClientError;
-use crate::keys;
+use crate::actor::Actor;
+use crate::clock;
+use crate::error::{ClientError, Error};
+use crate::keys::{self, Reported};
 use crate::site::Site;
 
 /// Where reports go.
 pub const PATH: &str = "/leaked-keys";
 
-/// `GET /leaked-keys/gitleaks.toml`: the rule, for repositories that fetch it.
+/// Reports that are in the database at once: one may name hundreds of keys, and the console needs its connections too.
+static AT_ONCE: Semaphore = Semaphore::const_new(2);
+
+/// `GET /leaked-keys/gitleaks.toml`: a whole file with the rule, for repositories that fetch it. gitleaks has no rules of its own beside a
+/// file that does not ask for them.
 pub async fn rule(request: HttpRequest, site: Data<Site>) -> HttpResponse {
     let frame = Frame::of_site(&site);
     let text = format!(
-        "# Finds API keys of {}: add it to .gitleaks.toml, or run `gitleaks dir --config` with it.\n# Report what it finds at {}{PATH}\n\n{}",
+        "# Finds API keys of {}, beside all that gitleaks finds by itself: a whole .gitleaks.toml.\n\
+         # Where there is one already, add the [[rules]] part alone, below its other rules.\n\
+         # Report what it finds at {}{PATH}\n\n[extend]\nuseDefault = true\n\n{}",
         frame.host,
         site.public_url,
         keys::gitleaks_rule(&site.profile, &frame.host)
@@ -59,7 +70,35 @@ async fn body(payload: Payload, most: usize) -> Result<Bytes, ClientError> {
     }
 }
 
-/// Makes it slow to try texts by the thousand: counts so many that were no keys, and waits as long as the last of them has to.
+/// Reports texts, each with the place where it was found; what became of those that are keys of ours. A text that comes twice is reported
+/// once, with its first place. Those before one that fails are dealt with all the same, and their admins told: a report that is sent
+/// again finds them so.
+async fn report(visitor: &Visitor, found: Vec<(String, String)>) -> Result<HashMap<String, Reported>, Error> {
+    let permit = AT_ONCE.acquire().await.map_err(|e| Error::internal("waiting for other reports", e))?;
+    let (profile, then, now) = (visitor.site.profile.clone(), visitor.site.leaks.then, clock::now());
+    let actor = Actor::leak_report(visitor.client.address.to_string(), visitor.client.user_agent.clone());
+    let work = move |conn: &mut _| {
+        // Until the work is done, whether or not somebody waits for its answer.
+        let _permit = permit;
+        let known = keys::known(conn, &profile, found.iter().map(|(text, _)| text.as_str()))?;
+        let mut reported: HashMap<String, Reported> = HashMap::new();
+        for (text, place) in found.iter().filter(|(text, _)| known.contains(text.as_str())) {
+            if reported.contains_key(text) {
+                continue;
+            }
+            match keys::report(conn, &actor, now, &profile, then, text, place) {
+                Ok(one) => reported.extend(one.map(|one| (text.clone(), one))),
+                Err(error) => return Ok::<_, Error>((reported, Some(error))),
+            }
+        }
+        Ok((reported, None))
+    };
+    let (reported, failed) = visitor.site.db.run(work).await?;
+    telling::tell(&visitor.site, reported.values().cloned());
+    failed.map_or(Ok(reported), Err)
+}
+
+/// Makes it slow to try texts by the thousand: counts so many that were no news, and waits as long as the last of them has to.
 async fn slow_down(visitor: &Visitor, misses: usize) {
     let (now, address) = (std::time::Instant::now(), visitor.client.address);
     let delay = (0..misses).map(|_| visitor.site.leaks.slowdown.delay(address, now)).max().unwrap_or_default();

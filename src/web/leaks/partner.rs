@@ -7,11 +7,8 @@ use actix_web::web::{self, Bytes, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use serde::{Deserialize, Serialize};
 
-use super::{body, slow_down, telling};
-use crate::actor::Actor;
-use crate::clock;
+use super::{body, report, slow_down};
 use crate::error::{ClientError, Error, FieldError};
-use crate::keys::{self, Reported};
 use crate::web::{Visitor, errors};
 
 const LARGEST_BODY: usize = 1 << 20;
@@ -62,22 +59,24 @@ async fn take(visitor: &Visitor, headers: &HeaderMap, payload: Payload) -> Resul
         slow_down(visitor, 1).await;
         return Err(error);
     }
+    // Who signs is trusted not to guess. Others wait before there is work for them, too: many at once are as dear as many texts.
+    let is_signed = visitor.site.leaks.signers.is_some();
+    if !is_signed {
+        slow_down(visitor, 1).await;
+    }
     let tokens = read(&body)?;
-    let (tokens, reported) = report(visitor, tokens).await.map_err(|error| {
+    let found = tokens.iter().map(|token| (token.token.clone(), token.place().to_owned())).collect();
+    let reported = report(visitor, found).await.map_err(|error| {
         tracing::error!(%error, "taking a report of leaked keys");
         ClientError::from(&error)
     })?;
-    // Who signs is trusted not to guess.
-    if visitor.site.leaks.signers.is_none() {
-        slow_down(visitor, reported.iter().filter(|is_ours| !**is_ours).count()).await;
+    if !is_signed {
+        let is_news = |token: &Token| reported.get(&token.token).is_some_and(|one| one.is_news);
+        slow_down(visitor, tokens.iter().filter(|token| !is_news(token)).count()).await;
     }
-    let label = |is_ours| if is_ours { "true_positive" } else { "false_positive" };
-    let told = |(token, is_ours): (Token, bool)| Told {
-        token_raw: token.token,
-        token_type: token.kind.unwrap_or_default(),
-        label: label(is_ours),
-    };
-    Ok(tokens.into_iter().zip(reported).map(told).collect())
+    let label = |token: &Token| if reported.contains_key(&token.token) { "true_positive" } else { "false_positive" };
+    let told = |token: Token| Told { label: label(&token), token_raw: token.token, token_type: token.kind.unwrap_or_default() };
+    Ok(tokens.into_iter().map(told).collect())
 }
 
 /// Refuses what is not signed, where somebody has to sign.
@@ -107,29 +106,4 @@ fn read(body: &[u8]) -> Result<Vec<Token>, ClientError> {
 
 fn invalid(message: &str) -> ClientError {
     ClientError::from(&Error::Invalid(vec![FieldError { field: "body".into(), message: message.into() }]))
-}
-
-/// Reports each; whether it is a key of ours. Those before one that fails are dealt with all the same: a report that is sent again finds
-/// them so.
-async fn report(visitor: &Visitor, tokens: Vec<Token>) -> Result<(Vec<Token>, Vec<bool>), Error> {
-    let (profile, then, now) = (visitor.site.profile.clone(), visitor.site.leaks.then, clock::now());
-    let actor = Actor::leak_report(visitor.client.address.to_string(), visitor.client.user_agent.clone());
-    let work = move |conn: &mut _| {
-        let mut reported: Vec<Option<Reported>> = Vec::new();
-        let mut failed = None;
-        for token in &tokens {
-            match keys::report(conn, &actor, now, &profile, then, &token.token, token.place()) {
-                Ok(one) => reported.push(one),
-                Err(error) => {
-                    failed = Some(error);
-                    break;
-                }
-            }
-        }
-        Ok((tokens, reported, failed))
-    };
-    let (tokens, reported, failed) = visitor.site.db.run(work).await?;
-    let are_ours = reported.iter().map(Option::is_some).collect();
-    telling::tell(&visitor.site, reported.into_iter().flatten());
-    failed.map_or(Ok((tokens, are_ours)), Err)
 }

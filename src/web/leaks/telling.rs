@@ -8,12 +8,15 @@ use crate::keys::{Became, Reported};
 use crate::orgs::{self, Organization};
 use crate::site::Site;
 
-/// Tells the admins of each key that nobody had reported before, in the background. What was over already needs nobody's haste: it is in
-/// the audit log.
+/// Longest text of where a key was found, in characters: a stranger's words in a letter of ours.
+const PLACE_MOST: usize = 200;
+
+/// Tells the admins of each key that nobody had reported before, and of each that this report has ended, in the background. What was over
+/// already needs nobody's haste: it is in the audit log.
 pub(super) fn tell(site: &Data<Site>, reported: impl IntoIterator<Item = Reported>) {
     let Some(mailer) = site.mail.clone() else { return };
-    let is_news = |reported: &Reported| reported.is_news && reported.became != Became::Over;
-    for reported in reported.into_iter().filter(is_news) {
+    let is_told = |one: &Reported| one.became != Became::Over && (one.is_news || one.became != Became::Flagged);
+    for reported in reported.into_iter().filter(is_told) {
         let (site, mailer) = (site.clone(), mailer.clone());
         rt::spawn(async move {
             let organization = reported.organization;
@@ -36,9 +39,11 @@ fn text(site: &Site, organization: &Organization, reported: &Reported) -> String
         Became::GraceEnded => ("It was on its way out after a rotation, and is ended now. The new key works on.", "See who still used it"),
         Became::Flagged | Became::Over => ("It still works: whoever found it can use it.", "Rotate it now"),
     };
-    let place = if reported.leak.place.is_empty() { "Nobody said where." } else { &reported.leak.place };
+    let cut = if reported.leak.place.chars().count() > PLACE_MOST { "…" } else { "" };
+    let place: String = reported.leak.place.chars().take(PLACE_MOST).collect();
+    let place = if place.is_empty() { "Nobody said where.".to_owned() } else { format!("Found at, in the finder's words: {place}{cut}") };
     format!(
-        "A key of {} was found in public.\n\nKey: {} ({}…)\nReported: {}\nFound at: {place}\n\n{became}\n{next}: {}/orgs/{}/api-keys\n",
+        "A key of {} was found in public.\n\nKey: {} ({}…)\nReported: {}\n{place}\n\n{became}\n{next}: {}/orgs/{}/api-keys\n",
         organization.name,
         reported.name,
         reported.prefix,

@@ -75,7 +75,7 @@ pub struct Fields {
     amount: String,
     note: String,
     requests_per_minute: String,
-    /// Of this very form: what gives credits does so once.
+    /// Of this very form, made as the form was asked for: what gives credits does so once.
     once: String,
     password: String,
 }
@@ -111,10 +111,6 @@ impl Action {
         let (actor, now) = (person.actor.clone(), person.frame.now);
         let console = person.site.db.run(move |conn| support::console(conn, &actor, now, &slug)).await?;
         let Console { organization, facts, .. } = console;
-        let mut entered = entered;
-        if Uuid::parse_str(&entered.once).is_err() {
-            entered.once = new_uuid(now).to_string();
-        }
         let quotas: Vec<String> = person.site.profile.limits.iter().map(|limit| grouped(limit.requests)).collect();
         let (available, quota) = (facts.map_or(0, |facts| facts.available), quotas.join(", "));
         let frame = person.frame.clone().in_section(Section::Organizations);
@@ -196,7 +192,8 @@ impl Action {
 /// `GET /support/organizations/{slug}/…`.
 pub async fn confirm(operator: Operator, request: HttpRequest, slug: Path<String>) -> Answer {
     let (verb, whole) = (Verb::of(&request)?, !wants_fragment(&request));
-    let mut screen = Action::read(&operator, slug.into_inner(), verb, Fields::default()).await?;
+    let fresh = Fields { once: new_uuid(operator.0.frame.now).to_string(), ..Fields::default() };
+    let mut screen = Action::read(&operator, slug.into_inner(), verb, fresh).await?;
     if verb == Verb::Limit {
         screen.entered.requests_per_minute = screen.organization.requests_per_minute.map(|n| n.to_string()).unwrap_or_default();
     }
@@ -226,7 +223,8 @@ async fn done(operator: &Operator, screen: &Action) -> Result<Flash> {
     let (actor, now, db) = (operator.0.actor.clone(), operator.0.frame.now, &operator.0.site.db);
     let Action { entered, organization: Organization { id, name, .. }, .. } = screen;
     let (id, reason, note) = (*id, entered.reason.clone(), entered.note.clone());
-    let form = Uuid::parse_str(&entered.once).map_err(|_| Error::field("amount", "The form did not arrive as it was sent. Send it again."));
+    let broken = || Error::field("amount", "The form did not arrive as it was sent. Open the page again and repeat it.");
+    let form = Uuid::parse_str(&entered.once).map_err(|_| broken());
     Ok(match screen.verb {
         Verb::Suspend => {
             db.run(move |conn| orgs::suspend(conn, &actor, now, id, &reason)).await?;
@@ -237,13 +235,13 @@ async fn done(operator: &Operator, screen: &Action) -> Result<Flash> {
             Flash::ok(format!("{name} is reinstated."), "Its keys work again.")
         }
         Verb::Grant => {
-            let (amount, form) = (whole_number("amount", &entered.amount)?, form?);
+            let (form, amount) = (form?, whole_number("amount", &entered.amount)?);
             let balance = db.run(move |conn| support::grant(conn, &actor, now, id, form, amount, &note)).await?;
             let result = format!("Granted {} credits to {name}.", grouped(amount));
             Flash::ok(result, format!("{} are available now.", grouped(balance.available)))
         }
         Verb::Adjust => {
-            let (amount, form) = (whole_number("amount", &entered.amount)?, form?);
+            let (form, amount) = (form?, whole_number("amount", &entered.amount)?);
             let balance = db.run(move |conn| support::adjust(conn, &actor, now, id, form, amount, &note)).await?;
             let plus = if amount > 0 { "+" } else { "" };
             let result = format!("Adjusted the credits of {name} by {plus}{}.", grouped(amount));
@@ -271,10 +269,13 @@ fn quota(typed: &str) -> Result<Option<i32>> {
         .map_err(|_| Error::field("requests_per_minute", format!("{number} is out of reach. Use at most {}.", i32::MAX)))
 }
 
-/// A whole number, perhaps written `1,284` or with the minus that pages show.
+/// A whole number, perhaps written `1,284` or with the minus that pages show. `1,5` is none: it may be meant as one and a half.
 pub(super) fn whole_number(field: &'static str, typed: &str) -> Result<i64> {
-    let plain: String = typed.chars().filter(|c| *c != ',' && !c.is_whitespace()).map(|c| if c == '−' { '-' } else { c }).collect();
+    let plain = typed.trim().replace('−', "-");
+    let groups: Vec<&str> = plain.strip_prefix(['-', '+']).unwrap_or(plain.as_str()).split(',').collect();
+    let is_grouped = (1..=3).contains(&groups[0].len()) && !groups[0].starts_with('0') && groups[1..].iter().all(|group| group.len() == 3);
+    let number = if groups.len() == 1 || is_grouped { plain.replace(',', "").parse().ok() } else { None };
     let shown: String = typed.trim().chars().take(40).collect();
     let wrong = if shown.is_empty() { "Enter a whole number.".to_owned() } else { format!("“{shown}” is not a whole number.") };
-    plain.parse().map_err(|_| Error::field(field, wrong))
+    number.ok_or_else(|| Error::field(field, wrong))
 }

@@ -4,9 +4,9 @@ mod actions;
 mod making;
 mod organization;
 
-use actix_web::HttpRequest;
 use actix_web::http::Method;
-use actix_web::web::Query;
+use actix_web::web::{Form, Query};
+use actix_web::{HttpRequest, HttpResponse};
 use askama::Template;
 use serde::Deserialize;
 use time::macros::format_description;
@@ -16,7 +16,7 @@ pub use actions::{act, confirm};
 pub use making::{ask as ask_organization, make as make_organization};
 pub use organization::{end, open, show};
 
-use super::{Answer, Flash, Frame, Member, Section, Staff, Tone, filters, page, see_other_with};
+use super::{Answer, Flash, Frame, Member, Section, Staff, Tone, filters, page, see_other, see_other_with};
 use crate::actor::StaffRole;
 use crate::clock;
 use crate::error::Result;
@@ -56,7 +56,7 @@ impl Index {
     }
 }
 
-/// The query of the page.
+/// The query of the page, and the form that leads to it.
 #[derive(Deserialize)]
 pub struct Asked {
     #[serde(default)]
@@ -69,11 +69,8 @@ pub async fn index(staff: Staff, asked: Query<Asked>) -> Answer {
     let Staff { person, role } = staff;
     let wanted = Wanted::read(&person.site.profile, &asked.q);
     if wanted.was_cut() {
-        // On to an address without the secret, which takes the place of this one in the browser's history.
-        let result = format!("Only {}… was searched for.", wanted.text());
-        let next = "More of a key than its start is a secret, and nobody needs to see it: who sent it should rotate it.".into();
-        let query = Serializer::for_suffix("/support?".to_owned(), 9).append_pair("q", wanted.text()).finish();
-        return Ok(see_other_with(&query, Flash { tone: Tone::Wait, result, next }));
+        // An address without the secret takes the place of this one in the browser's history.
+        return Ok(on_to(&wanted));
     }
     let (actor, looked, before) = (person.actor.clone(), wanted.clone(), asked.before.as_deref().and_then(OrgId::parse));
     let look = move |conn: &mut _| match looked.text() {
@@ -83,6 +80,23 @@ pub async fn index(staff: Staff, asked: Query<Asked>) -> Answer {
     let (results, older) = person.site.db.run(look).await?;
     let (frame, is_operator) = (person.frame.in_section(Section::Organizations), role == StaffRole::Operator);
     page(&Index { frame, wanted, results, older, is_first: before.is_none(), is_operator })
+}
+
+/// `POST /support/searches`: on to the address of what may be asked. What was typed stands in none, since it may be a whole key.
+pub async fn search(staff: Staff, asked: Option<Form<Asked>>) -> Answer {
+    let typed = asked.map(|form| form.into_inner().q).unwrap_or_default();
+    Ok(on_to(&Wanted::read(&staff.person.site.profile, &typed)))
+}
+
+/// On to what was found. Who typed more of a key than people see of it is told.
+fn on_to(wanted: &Wanted) -> HttpResponse {
+    let address = Serializer::for_suffix("/support?".to_owned(), 9).append_pair("q", wanted.text()).finish();
+    if !wanted.was_cut() {
+        return see_other(&address);
+    }
+    let result = format!("Only {}… was searched for.", wanted.text());
+    let next = "More of a key than its start is a secret, and nobody needs to see it: who sent it should rotate it.".into();
+    see_other_with(&address, Flash { tone: Tone::Wait, result, next })
 }
 
 /// The Usage tab with this request open in it, on the day that its id tells.

@@ -242,7 +242,9 @@ fn adjustments_leave_no_less_than_nothing() {
     assert_eq!(refused(adjust(-6, "more")), "amount: Only 5 credits are available: -6 would leave less than none.");
     assert!(refused(adjust(0, "nothing")).starts_with("amount: 0 is neither"));
     assert!(refused(adjust(i64::MIN, "all")).starts_with("amount: -9223372036854775808 is neither"));
-    assert!(refused(adjust(1, " ")).starts_with("note: "));
+    for note in [" ", "\0", "two\nlines", "a\u{1b}[31m colour", &"x".repeat(201)] {
+        assert!(refused(adjust(1, note)).starts_with("note: "), "{note:?}");
+    }
     assert_eq!(adjust(-5, "the rest").unwrap().available, 0);
     assert_eq!(adjust(3, "some back").unwrap().available, 3);
     let count = |conn: &mut PgConnection, query: &str| crate::support::number(conn, &format!("SELECT count(*) FROM {query}"));

@@ -214,6 +214,15 @@ fn staff_come_are_listed_and_go() {
     for (email, role) in [("sam@example.com", "support"), ("olga@example.com", "operator")] {
         cli.run(&["staff", "create", "--email", email, "--role", role]).ok();
     }
+    // Who chose the password of an account that is there may be anybody: staff choose anew.
+    cli.run(&["org", "create", "--name", "Acme"]).ok();
+    let made = ["user", "create", "--email", "early@example.com", "--org", "acme", "--role", "member", "--password-stdin"];
+    cli.run_with_input(&made, "chosen by somebody\n").ok();
+    let early = ["staff", "create", "--email", "early@example.com", "--role", "operator", "--json"];
+    assert!(cli.run(&early).json()["invitation"].as_str().is_some_and(|link| link.contains("/invitations/lki_")));
+    let none = "SELECT count(*) FROM users WHERE email = 'early@example.com' AND password_hash IS NULL";
+    assert_eq!(crate::support::number(&mut cli.database().conn(), none), 1);
+    cli.run(&["staff", "remove", "--email", "early@example.com"]).ok();
     let all = cli.run(&["staff", "list", "--json"]).json();
     let roles: Vec<_> =
         all.as_array().unwrap().iter().map(|one| (one["email"].as_str().unwrap(), one["staff_role"].as_str().unwrap())).collect();

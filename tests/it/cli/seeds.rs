@@ -15,7 +15,7 @@ fn somebody(conn: &mut PgConnection, keyring: &Keyring, email: &str) -> (UserId,
     let now = clock::now();
     let user = accounts::create(conn, &Actor::command_line(), now, email, None).unwrap();
     let actor = Actor::person(Some(user.id), email.into(), "192.0.2.1".into(), "browser".into()).proved(now);
-    let setup = two_factor::begin(conn, &actor, now, keyring, "Latchkey").unwrap();
+    let setup = two_factor::begin(conn, &actor, now, keyring, uuid::Uuid::nil(), "Latchkey").unwrap();
     two_factor::confirm(conn, &actor, now, keyring, uuid::Uuid::nil(), &totp::code(&setup.url, -1)).unwrap();
     (user.id, setup.url)
 }
@@ -34,9 +34,10 @@ fn a_new_secret_key_keeps_every_seed_and_the_old_one_opens_none() {
     assert_eq!(two_factor::check_seeds(&mut conn, &ring()).unwrap(), (2, 0));
     assert_eq!(two_factor::check_seeds(&mut conn, &old).unwrap(), (2, 2));
     let now = clock::now();
-    let half = accounts::challenge(&mut conn, now, user).unwrap().unwrap();
+    let proved = accounts::stamp(&mut conn, user).unwrap();
+    let half = accounts::challenge(&mut conn, now, user, &proved).unwrap().unwrap();
     let code = totp::code(&url, 0);
-    accounts::answer_challenge(&mut conn, now, &ring(), half.reveal(), &code, "192.0.2.1", "x").expect("the device goes on");
+    accounts::answer_challenge(&mut conn, now, &ring(), half.reveal(), &code, None, "192.0.2.1", "x").expect("the device goes on");
     assert!(cli.run(&["doctor"]).ok().out.contains("all 2 secrets of webhooks and of two-factor sign-in open"));
 }
 

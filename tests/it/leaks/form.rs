@@ -77,3 +77,45 @@ async fn trying_texts_by_the_thousand_gets_slow_and_honest_reports_do_not() {
     let found = browser.post("/leaked-keys").form(&[("key", scene.a_key().text.as_str())]).send().await;
     assert!(found.text().contains("is revoked") && before.elapsed() < Duration::from_millis(1_500), "{:?}", before.elapsed());
 }
+
+#[actix_web::test]
+async fn every_key_of_a_pasted_file_is_reported() {
+    let app = App::start();
+    let scene = app.make().org().key().key_in("test").key();
+    let texts: Vec<&str> = scene.keys().iter().map(|key| key.text.as_str()).collect();
+    // One is over already: the page tells what matters most.
+    app.stranger().post("/leaked-keys").form(&[("key", texts[0])]).send().await;
+    let file = format!(
+        "OLD={}\nURL=https://x.example/?next=%3Fk%3D{}\nTEXT=\"a\\n{}\"\nNONE={}\n",
+        texts[0],
+        texts[1],
+        texts[2],
+        key_text(&app.site.profile, "live")
+    );
+    let answer = app.stranger().post("/leaked-keys").form(&[("key", file.as_str()), ("where", "a file")]).send().await;
+    assert!(answer.status == 200 && answer.text().contains("is revoked"), "{}", answer.text());
+    for text in texts {
+        assert_eq!(call(&app, text).await, 403);
+        assert!(!answer.text().contains(&text[12..]), "{}", answer.text());
+    }
+    assert_eq!(actions(&app, scene.here().id), ["key.leaked", "key.leaked", "key.leaked"]);
+}
+
+#[actix_web::test]
+async fn reporting_what_is_known_by_the_thousand_gets_slow_too() {
+    let app = flagging();
+    let scene = app.make().org().key();
+    let tokens = serde_json::json!(vec![serde_json::json!({"token": scene.a_key().text}); 300]);
+    let honest = Instant::now();
+    let answer = app.anon().post("/leaked-keys").json(&tokens).send().await;
+    assert!(answer.status == 200 && honest.elapsed() < Duration::from_millis(1_500), "news, all of it: {:?}", honest.elapsed());
+    assert!(answer.json().as_array().unwrap().iter().all(|told| told["label"] == "true_positive"), "{}", answer.text());
+    let before = Instant::now();
+    assert_eq!(app.anon().post("/leaked-keys").json(&tokens).send().await.status, 200);
+    assert!(before.elapsed() >= Duration::from_millis(1_900), "{:?}", before.elapsed());
+    // And now before there is any work, whatever is sent.
+    let before = Instant::now();
+    assert_eq!(app.anon().post("/leaked-keys").json(&serde_json::json!({})).send().await.status, 422);
+    assert!(before.elapsed() >= Duration::from_millis(1_900), "{:?}", before.elapsed());
+    assert_eq!(actions(&app, scene.here().id), ["key.leaked"]);
+}

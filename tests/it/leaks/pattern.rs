@@ -42,11 +42,11 @@ impl Drop for Folder {
     }
 }
 
-/// What gitleaks finds with this rule in these lines: the line, from 0, and the secret.
-fn found(rule: &str, lines: &[String]) -> BTreeSet<(usize, String)> {
+/// What gitleaks finds with this configuration in these lines.
+fn findings(config_text: &str, lines: &[String]) -> Vec<Value> {
     let folder = Folder::new();
     let (config, source) = (folder.0.join("rule.toml"), folder.0.join("repository"));
-    std::fs::write(&config, rule).unwrap();
+    std::fs::write(&config, config_text).unwrap();
     for (n, lines) in lines.chunks(LINES).enumerate() {
         std::fs::write(source.join(format!("{n}.txt")), lines.join("\n")).unwrap();
     }
@@ -56,13 +56,17 @@ fn found(rule: &str, lines: &[String]) -> BTreeSet<(usize, String)> {
     let run = command.output().unwrap();
     let said = String::from_utf8_lossy(&run.stderr);
     assert!(run.status.success() && !said.contains("ERR") && !said.contains("FTL"), "{said}");
-    let findings: Vec<Value> = serde_json::from_slice(&run.stdout).unwrap_or_else(|e| panic!("{e}: {said}"));
+    serde_json::from_slice(&run.stdout).unwrap_or_else(|e| panic!("{e}: {said}"))
+}
+
+/// The same with our rule alone: the line, from 0, and the secret.
+fn found(rule: &str, lines: &[String]) -> BTreeSet<(usize, String)> {
     let finding = |finding: &Value| {
         assert_eq!(finding["RuleID"], "latchkey-api-key");
         let file: usize = Path::new(finding["File"].as_str().unwrap()).file_stem().unwrap().to_str().unwrap().parse().unwrap();
         (file * LINES + finding["StartLine"].as_u64().unwrap() as usize - 1, finding["Secret"].as_str().unwrap().to_owned())
     };
-    findings.iter().map(finding).collect()
+    findings(rule, lines).iter().map(finding).collect()
 }
 
 fn profiles() -> Vec<(&'static str, Profile)> {
@@ -180,9 +184,17 @@ async fn the_rule_is_shown_and_has_a_public_address() {
     let again = app.anon().get("/leaked-keys/gitleaks.toml").header("if-none-match", answer.header("etag")).send().await;
     assert_eq!(again.status, 304);
     let key = key_text(&app.site.profile, "live");
-    assert_eq!(found(answer.text(), &[format!("key = {key}")]), BTreeSet::from([(0, key)]));
+    let (comment, config) = answer.text().split_once("\n\n").expect("a comment, and what it is about");
+    assert!(comment.lines().all(|line| line.starts_with("# ")) && comment.contains("[[rules]]"), "{comment}");
+    assert!(config.starts_with("[extend]\nuseDefault = true\n\n[[rules]]\n"), "{config}");
+    // A stranger's token, in the form of GitLab's: the rules that gitleaks brings along are on.
+    let theirs = format!("glpat-{}", random_base62(20).unwrap());
+    let findings = findings(answer.text(), &[format!("key = {key}"), format!("token = {theirs}")]);
+    let finds = |rule: &str, secret: &str| findings.iter().any(|found| found["RuleID"] == rule && found["Secret"] == secret);
+    assert!(finds("latchkey-api-key", &key) && finds("gitlab-pat", &theirs), "{findings:?}");
     let page = app.browser(scene.a_member()).await.get(&format!("/orgs/{}/api-keys", scene.here().slug)).send().await;
     let page = page.text();
     assert!(page.contains("Find leaked keys") && page.contains("<a href=\"/leaked-keys\">Report a found key</a>"), "{page}");
+    assert!(page.contains("below the other rules of .gitleaks.toml") && page.contains("\"/leaked-keys/gitleaks.toml\">fetch a whole file"));
     assert!(page.contains("lk_(live|test)_[0-9A-Za-z]{36}") && page.contains("id = &#34;latchkey-api-key&#34;"), "{page}");
 }

@@ -80,6 +80,42 @@ async fn the_answer_to_its_rotation_tells_of_a_flagged_key_no_more() {
 }
 
 #[actix_web::test]
+async fn a_flagged_key_that_is_paused_is_told_so() {
+    let app = flagging();
+    let scene = app.make().org().admin().member().key();
+    report(&app.anon(), &scene.a_key().text).await;
+    let (conn, org, key) = (&mut app.database().conn(), scene.here().id, scene.a_key().id);
+    keys::deactivate(conn, &Actor::command_line(), clock::now(), org, key).unwrap();
+    let path = format!("/orgs/{}/usage", scene.here().slug);
+    for (user, next) in [(scene.an_admin(), "/rotation\">Rotate it now"), (scene.a_member(), "ask an admin to replace it.")] {
+        let page = app.browser(user).await.get(&path).send().await;
+        let paused = "It is paused. It would work again when it is activated:";
+        assert!(page.text().contains(paused) && page.text().contains(next), "{}", page.text());
+        assert!(page.text().contains(BANNER) && !page.text().contains("It still works"), "{}", page.text());
+    }
+}
+
+#[test]
+fn of_many_those_that_work_are_told_first() {
+    let app = App::start();
+    let mut scene = app.make().org();
+    for _ in 0..7 {
+        scene = scene.key();
+    }
+    let (conn, start, profile) = (&mut app.database().conn(), clock::now(), &app.site.profile);
+    let finder = Actor::leak_report("203.0.113.9".into(), "a test".into());
+    for (n, key) in (0..).zip(scene.keys()) {
+        // The oldest two go on working.
+        let then = if n < 2 { LeakedKeys::Flag } else { LeakedKeys::Revoke };
+        keys::report(conn, &finder, start + Duration::seconds(n), profile, then, &key.text, "").unwrap().expect("a key");
+    }
+    let told = keys::leaked(conn, scene.here().id, start + Duration::MINUTE).unwrap();
+    let expected = [1, 0, 6, 5, 4].map(|n: usize| scene.keys()[n].id);
+    assert_eq!(told.iter().map(|leaked| leaked.key).collect::<Vec<_>>(), expected);
+    assert_eq!(told.iter().filter(|leaked| leaked.works()).count(), 2);
+}
+
+#[actix_web::test]
 async fn a_revoked_key_is_told_of_for_a_week() {
     let app = App::start();
     let scene = app.make().org().admin().key();
@@ -199,6 +235,8 @@ fn where_it_was_found_is_one_line_without_a_key() {
     assert_eq!(place(&|_| "javascript:alert(1)".into()).1, None);
     assert_eq!(place(&|_| "http://example.com/".into()).1, None);
     assert_eq!(place(&|_| "https://exa mple.com/".into()).1, None);
+    assert_eq!(place(&|_| "https://github.com@evil.example/".into()).1, None);
+    assert_eq!(place(&|_| "https://:github.com@evil.example/".into()).1, None);
     let (shown, link) = place(&|text| format!("https://example.com/?key={text}"));
     assert!(shown.starts_with("https://example.com/?key=lk_live_") && shown.ends_with('…') && link.is_none(), "{shown}");
     assert!(place(&|text| format!("https://example.com/?key={}", text.replace('_', "%5F"))).0.ends_with("lk%5Flive%5F…"));

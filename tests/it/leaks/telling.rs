@@ -5,8 +5,10 @@ use std::net::TcpListener;
 use std::sync::mpsc::{self, Receiver};
 use std::time::Duration;
 
+use latchkey::actor::Actor;
 use latchkey::mail::Mailer;
 use latchkey::site::{LeakRules, LeakedKeys};
+use latchkey::{clock, keys};
 
 use super::{PLACE, report};
 use crate::support::App;
@@ -100,7 +102,7 @@ async fn a_flagged_key_is_told_of_too_and_a_dead_server_keeps_nobody_waiting() {
     let form = [("key", scene.a_key().text.as_str()), ("where", "a forum")];
     assert_eq!(app.stranger().post("/leaked-keys").form(&form).send().await.status, 200);
     let told = letters(&office, 1);
-    assert!(told[0].1.contains("It still works") && told[0].1.contains("Found at: a forum"), "{}", told[0].1);
+    assert!(told[0].1.contains("It still works") && told[0].1.contains("Found at, in the finder's words: a forum"), "{}", told[0].1);
     // It works still, and is no news: what comes next is of another key.
     assert_eq!(app.stranger().post("/leaked-keys").form(&form).send().await.status, 200);
     let other = app.make().org().admin().key();
@@ -115,4 +117,20 @@ async fn a_flagged_key_is_told_of_too_and_a_dead_server_keeps_nobody_waiting() {
     let before = std::time::Instant::now();
     assert_eq!(report(&app.anon(), &scene.a_key().text).await.status, 200);
     assert!(before.elapsed() < Duration::from_secs(5), "{:?}", before.elapsed());
+}
+
+#[actix_web::test]
+async fn a_key_that_was_flagged_is_told_of_again_when_it_ends_and_a_long_place_is_cut() {
+    let (mailer, office) = post_office();
+    let app = App::tweaked(|site| site.mail = Some(mailer));
+    let scene = app.make().org().admin().key();
+    let text = &scene.a_key().text;
+    let finder = Actor::leak_report("203.0.113.9".into(), "a test".into());
+    let (conn, now, place) = (&mut app.database().conn(), clock::now(), "x".repeat(300));
+    keys::report(conn, &finder, now, &app.site.profile, LeakedKeys::Flag, text, &place).unwrap().expect("a key");
+    // Ends what was flagged under another setting, and is no news.
+    assert_eq!(report(&app.anon(), text).await.status, 200);
+    let told = letters(&office, 1);
+    assert!(told[0].0 == scene.an_admin().email && told[0].1.contains("It is revoked"), "{}", told[0].1);
+    assert!(told[0].1.contains(&format!("{}…", &place[..200])) && !told[0].1.contains(&place[..201]), "{}", told[0].1);
 }

@@ -81,7 +81,8 @@ fn a_link_lasts_seven_days_and_a_new_password_ends_the_sessions() {
     let user = accounts::create(&mut conn, &actor, now, "dana@example.com", None).unwrap();
     let link = accounts::invite(&mut conn, &actor, now, user.id).unwrap();
     let old = latchkey::secret::SecretDigest::of("an old session");
-    accounts::sessions::create(&mut conn, now, old, user.id, "192.0.2.1", "browser").unwrap();
+    let proved = accounts::stamp(&mut conn, user.id).unwrap();
+    accounts::sessions::create(&mut conn, now, old, user.id, &proved, "192.0.2.1", "browser").unwrap();
     assert!(accounts::invitation(&mut conn, now + Duration::days(7) - Duration::SECOND, link.reveal()).is_ok());
     assert!(matches!(accounts::invitation(&mut conn, now + Duration::days(7), link.reveal()), Err(Error::NotFound)));
     let hashed = Password::new("correct horse battery".into()).unwrap().hash().unwrap();

@@ -140,3 +140,27 @@ fn who_leaves_takes_its_own_keys_along_and_nobody_else() {
     assert_eq!([status(&toms), status(&danas)], [Status::Revoked, Status::Active]);
     assert!(matches!(orgs::remove_member(&mut conn, &as_tom, now, org, tom), Err(Error::NotFound)), "gone");
 }
+
+#[test]
+fn the_links_of_an_admin_end_with_what_made_them() {
+    let test = TestDb::new();
+    let (mut conn, now) = (test.conn(), clock::now());
+    let org = organization(&mut conn);
+    let admins = ["dana", "eve", "tom"].map(|name| person(&mut conn, org, &format!("{name}@example.com"), Role::Admin));
+    let [dana, eve, tom] = admins;
+    let by = |user| as_admin(user, org).proved(now);
+    for (ended, how) in [(eve, "removed"), (tom, "a member")] {
+        let (_, joining) = orgs::invite(&mut conn, &by(ended), now, org, "accomplice@example.com", Role::Admin).unwrap();
+        let (_, password) = accounts::invite_member(&mut conn, &by(ended), now, org, dana).unwrap();
+        orgs::open_invitation(&mut conn, now, joining.reveal()).unwrap();
+        match how {
+            "removed" => orgs::remove_member(&mut conn, &by(dana), now, org, ended).unwrap(),
+            _ => orgs::set_role(&mut conn, &by(dana), now, org, ended, Role::Member).unwrap(),
+        }
+        assert!(matches!(orgs::open_invitation(&mut conn, now, joining.reveal()), Err(Error::NotFound)), "{how}");
+        assert!(matches!(accounts::invitation(&mut conn, now, password.reveal()), Err(Error::NotFound)), "{how}");
+    }
+    let (_, kept) = orgs::invite(&mut conn, &by(dana), now, org, "sam@example.com", Role::Member).unwrap();
+    orgs::remove_member(&mut conn, &by(dana), now, org, tom).unwrap();
+    orgs::open_invitation(&mut conn, now, kept.reveal()).expect("of others they stay");
+}

@@ -15,7 +15,8 @@ use crate::support::TestDb;
 fn begun(conn: &mut PgConnection, now: OffsetDateTime) -> (UserId, SecretDigest) {
     let user = accounts::create(conn, &Actor::command_line(), now, "dana@example.com", None).unwrap();
     let token = SecretDigest::of("a token");
-    sessions::create(conn, now, token, user.id, "192.0.2.1", "browser").unwrap();
+    let proved = accounts::stamp(conn, user.id).unwrap();
+    sessions::create(conn, now, token, user.id, &proved, "192.0.2.1", "browser").unwrap();
     (user.id, token)
 }
 

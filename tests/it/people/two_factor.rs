@@ -2,15 +2,24 @@
 
 use std::sync::Barrier;
 
+use diesel::PgConnection;
 use latchkey::accounts::{self, two_factor};
 use latchkey::actor::Actor;
 use latchkey::clock;
-use latchkey::error::Error;
+use latchkey::error::{Error, Result};
+use latchkey::ids::UserId;
 use latchkey::sealed::{Keyring, SecretKey};
-use time::Duration;
+use latchkey::secret::{PlainToken, SecretDigest};
+use time::{Duration, OffsetDateTime};
 
 use super::{audited, count};
 use crate::support::{Answer, App, Client, TestDb, User, totp};
+
+/// The second half that is asked for of who has just proved the password.
+fn challenge_of(conn: &mut PgConnection, now: OffsetDateTime, user: UserId) -> Result<Option<PlainToken>> {
+    let proved = accounts::stamp(conn, user)?;
+    accounts::challenge(conn, now, user, &proved)
+}
 
 /// Turns it on in this browser: the seed's URL, and the recovery codes.
 async fn turn_on(browser: &Client) -> (String, Vec<String>) {
@@ -173,22 +182,22 @@ fn of_five_that_show_one_code_at_once_one_gets_in() {
     let user = accounts::create(&mut conn, &Actor::command_line(), now, "dana@example.com", None).unwrap();
     let keyring = Keyring::from(SecretKey([7; 32]));
     let actor = Actor::person(Some(user.id), "Dana".into(), "192.0.2.1".into(), "browser".into()).proved(now);
-    let setup = two_factor::begin(&mut conn, &actor, now, &keyring, "Latchkey").unwrap();
-    let again = two_factor::begin(&mut conn, &actor, now, &keyring, "Latchkey").unwrap();
+    let setup = two_factor::begin(&mut conn, &actor, now, &keyring, uuid::Uuid::nil(), "Latchkey").unwrap();
+    let again = two_factor::begin(&mut conn, &actor, now, &keyring, uuid::Uuid::nil(), "Latchkey").unwrap();
     assert_eq!(setup.secret, again.secret, "a reload shows the seed that was scanned");
     let session = uuid::Uuid::nil();
     let wrong = two_factor::confirm(&mut conn, &actor, now, &keyring, session, "000000");
     assert!(matches!(wrong, Err(Error::Invalid(_))));
     two_factor::confirm(&mut conn, &actor, now, &keyring, session, &totp::code(&setup.url, -1)).unwrap();
     let code = totp::code(&setup.url, 0);
-    let tokens: Vec<String> = (0..5).map(|_| accounts::challenge(&mut conn, now, user.id).unwrap().unwrap().reveal().to_owned()).collect();
+    let tokens: Vec<String> = (0..5).map(|_| challenge_of(&mut conn, now, user.id).unwrap().unwrap().reveal().to_owned()).collect();
     let barrier = Barrier::new(tokens.len());
     let entered: usize = std::thread::scope(|scope| {
         let enter = |token: &String| {
             let (mut conn, token, code, barrier, keyring) = (test.conn(), token.clone(), code.clone(), &barrier, keyring.clone());
             scope.spawn(move || {
                 barrier.wait();
-                accounts::answer_challenge(&mut conn, clock::now(), &keyring, &token, &code, "192.0.2.1", "x").is_ok()
+                accounts::answer_challenge(&mut conn, clock::now(), &keyring, &token, &code, None, "192.0.2.1", "x").is_ok()
             })
         };
         let threads: Vec<_> = tokens.iter().map(enter).collect();
@@ -204,15 +213,81 @@ fn half_a_sign_in_is_forgotten_after_ten_minutes() {
     let user = accounts::create(&mut conn, &Actor::command_line(), now, "dana@example.com", None).unwrap();
     let keyring = Keyring::from(SecretKey([7; 32]));
     let actor = Actor::person(Some(user.id), "Dana".into(), "192.0.2.1".into(), "browser".into()).proved(now);
-    let setup = two_factor::begin(&mut conn, &actor, now, &keyring, "Latchkey").unwrap();
-    assert!(accounts::challenge(&mut conn, now, user.id).unwrap().is_none(), "a seed that nobody confirmed asks for nothing");
+    let setup = two_factor::begin(&mut conn, &actor, now, &keyring, uuid::Uuid::nil(), "Latchkey").unwrap();
+    assert!(challenge_of(&mut conn, now, user.id).unwrap().is_none(), "a seed that nobody confirmed asks for nothing");
     two_factor::confirm(&mut conn, &actor, now, &keyring, uuid::Uuid::nil(), &totp::code(&setup.url, 0)).unwrap();
-    let token = accounts::challenge(&mut conn, now, user.id).unwrap().unwrap();
-    let late = accounts::answer_challenge(&mut conn, now + Duration::minutes(10), &keyring, token.reveal(), "1", "192.0.2.1", "x");
+    let token = challenge_of(&mut conn, now, user.id).unwrap().unwrap();
+    let late = accounts::answer_challenge(&mut conn, now + Duration::minutes(10), &keyring, token.reveal(), "1", None, "192.0.2.1", "x");
     assert!(matches!(late, Err(Error::NotFound)));
     assert_eq!(accounts::forget_old(&mut conn, now + Duration::minutes(10)).unwrap(), 1);
     // The seed is of no use to who has the database alone, nor in another row.
     assert!(Keyring::from(SecretKey([8; 32])).open(&format!("seed of {}", user.id), b"").is_err());
     assert_eq!(two_factor::check_seeds(&mut conn, &keyring).unwrap(), (1, 0));
     assert_eq!(two_factor::check_seeds(&mut conn, &Keyring::from(SecretKey([8; 32]))).unwrap(), (1, 1));
+}
+
+#[test]
+fn a_seed_that_somebody_else_saw_is_never_the_one() {
+    let test = TestDb::new();
+    let (mut conn, now) = (test.conn(), clock::now());
+    let user = accounts::create(&mut conn, &Actor::command_line(), now, "dana@example.com", None).unwrap();
+    let keyring = Keyring::from(SecretKey([7; 32]));
+    let actor = Actor::person(Some(user.id), "Dana".into(), "192.0.2.1".into(), "browser".into()).proved(now);
+    let (here, there) = (uuid::Uuid::now_v7(), uuid::Uuid::now_v7());
+    let mut seed = |at, session| two_factor::begin(&mut conn, &actor, at, &keyring, session, "Latchkey").unwrap().secret;
+    let first = seed(now, here);
+    assert_eq!(seed(now + Duration::minutes(14), here), first, "a reload shows what was scanned");
+    let second = seed(now + Duration::minutes(14), there);
+    assert_ne!(second, first, "another session has its own");
+    assert_ne!(seed(now + Duration::minutes(30), there), second, "and not for long");
+    let pending = seed(now + Duration::minutes(31), there);
+    let hashed = accounts::Password::new("a brand new one".into()).unwrap().hash().unwrap();
+    accounts::set_password(&mut test.conn(), &Actor::command_line(), now, user.id, &hashed).unwrap();
+    assert_ne!(seed(now + Duration::minutes(31), there), pending, "a new password ends what was begun");
+}
+
+#[test]
+fn who_is_on_the_way_in_stays_outside_when_the_password_changes() {
+    let test = TestDb::new();
+    let (mut conn, now) = (test.conn(), clock::now());
+    let user = accounts::create(&mut conn, &Actor::command_line(), now, "dana@example.com", None).unwrap();
+    let set = |conn: &mut PgConnection, password: &str| {
+        let hashed = accounts::Password::new(password.into()).unwrap().hash().unwrap();
+        accounts::set_password(conn, &Actor::command_line(), now, user.id, &hashed).unwrap();
+    };
+    set(&mut conn, "the stolen one");
+    let attempt = accounts::begin_sign_in(&mut conn, now, "dana@example.com", "192.0.2.1".parse().unwrap(), None).unwrap();
+    let verified = attempt.verify("the stolen one");
+    let proved = verified.stamp();
+    set(&mut conn, "quite another one");
+    accounts::finish_sign_in(&mut conn, now, verified, "192.0.2.1", "thief").unwrap();
+    let session = accounts::sessions::create(&mut conn, now, SecretDigest::of("x"), user.id, &proved, "192.0.2.1", "thief");
+    assert!(matches!(session, Err(Error::Unauthenticated)));
+    let half = accounts::challenge(&mut conn, now, user.id, &proved);
+    assert!(matches!(half, Err(Error::Unauthenticated)));
+    assert_eq!(count(&mut conn, "sessions"), 0);
+    // The same where a second factor was turned on meanwhile.
+    let proved = accounts::stamp(&mut conn, user.id).unwrap();
+    let keyring = Keyring::from(SecretKey([7; 32]));
+    let actor = Actor::person(Some(user.id), "Dana".into(), "192.0.2.1".into(), "browser".into()).proved(now);
+    let setup = two_factor::begin(&mut conn, &actor, now, &keyring, uuid::Uuid::nil(), "Latchkey").unwrap();
+    two_factor::confirm(&mut conn, &actor, now, &keyring, uuid::Uuid::nil(), &totp::code(&setup.url, 0)).unwrap();
+    let session = accounts::sessions::create(&mut conn, now, SecretDigest::of("y"), user.id, &proved, "192.0.2.1", "thief");
+    assert!(matches!(session, Err(Error::Unauthenticated)));
+}
+
+#[actix_web::test]
+async fn who_guesses_codes_elsewhere_keeps_no_owner_out() {
+    let app = App::start();
+    let scene = app.make().org().admin();
+    let own = app.browser(scene.an_admin()).await;
+    let (url, _) = turn_on(&own).await;
+    own.post("/sign-out").send().await;
+    let thief = app.stranger();
+    let token = challenge(&password(&thief, scene.an_admin()).await.text());
+    for _ in 0..8 {
+        answer(&thief, &token, "123456").await;
+    }
+    let token = challenge(&password(&own, scene.an_admin()).await.text());
+    assert_eq!(answer(&own, &token, &totp::code(&url, 0)).await.status, 303);
 }

@@ -89,7 +89,17 @@ async fn a_form_of_credits_does_its_work_once() {
         ("0", "Invoice", "0 is not between 1 and"),
         ("-5", "Invoice", "-5 is not between 1 and"),
         ("99999999999999999999", "Invoice", "is not a whole number."),
+        ("1,5", "Invoice", "“1,5” is not a whole number."),
+        ("10,5", "Invoice", "“10,5” is not a whole number."),
+        ("1,0000", "Invoice", "“1,0000” is not a whole number."),
+        ("1000,000", "Invoice", "“1000,000” is not a whole number."),
+        ("1,000,00", "Invoice", "“1,000,00” is not a whole number."),
+        (",500", "Invoice", "“,500” is not a whole number."),
+        ("0,500", "Invoice", "“0,500” is not a whole number."),
+        ("1 500", "Invoice", "“1 500” is not a whole number."),
         ("5", " ", "A note of 1 to 200 characters"),
+        ("5", "Invoice\0", "A note of 1 to 200 characters on one line"),
+        ("5", "Invoice\n7", "A note of 1 to 200 characters on one line"),
         ("<b>", "Invoice", "“&#60;b&#62;” is not a whole number."),
     ] {
         let refused = send(&browser, "grants", &[("once", &once), ("amount", amount), ("note", note)]).await;
@@ -112,8 +122,20 @@ async fn a_form_of_credits_does_its_work_once() {
     assert!(too_much.status == 422 && too_much.text().contains("Only 1509 credits are available"), "{}", too_much.text());
     let done = send(&browser, "adjustments", &[("once", &once), ("amount", "−9"), ("note", "Mistake")]).await;
     assert_eq!(told(&browser, &done).await, "Adjusted the credits of Organization acme by −9. 1,500 are available now.");
-    let done = send(&browser, "grants", &[("amount", "1"), ("note", "Without an id, as a program sends it")]).await;
-    assert_eq!(told(&browser, &done).await, "Granted 1 credits to Organization acme. 1,501 are available now.");
+    for broken in [&[][..], &[("once", "")], &[("once", "1")], &[("once", "0198f2a0-0000-7000-8000-00000000000")]] {
+        for noun in ["grants", "adjustments"] {
+            let fields = [&[("amount", "1"), ("note", "Without an id of its own")][..], broken].concat();
+            let refused = send(&browser, noun, &fields).await;
+            assert_eq!(refused.status, 422, "{noun} {broken:?}");
+            assert!(refused.text().contains("The form did not arrive as it was sent."), "{broken:?}: {}", refused.text());
+            let once = broken.first().map_or("", |(_, once)| *once);
+            assert!(refused.text().contains(&format!("name=\"once\" value=\"{once}\"")), "only who asks for a form gets an id");
+        }
+    }
+    assert_eq!(available(&app), 1_500, "and nothing was granted");
+    let once = form(&browser, "grants").await;
+    let done = send(&browser, "grants", &[("once", &once), ("amount", " 1,000,000 "), ("note", "Invoice 8")]).await;
+    assert_eq!(told(&browser, &done).await, "Granted 1,000,000 credits to Organization acme. 1,001,500 are available now.");
     let ledger = text(&app, "SELECT string_agg(concat_ws(' ', kind, amount, actor, note), E'\\n' ORDER BY sequence) FROM credit_entries");
     assert!(ledger.contains(&format!("grant 1500 {} Invoice 7\nadjust -9 {} Mistake", operator.name, operator.name)), "{ledger}");
     let log = audited(&app, &scene);
@@ -145,8 +167,8 @@ async fn a_limit_is_set_and_given_back() {
 
 const FORMS: [(&str, &[(&str, &str)]); 5] = [
     ("suspension", &[("reason", "unpaid")]),
-    ("grants", &[("amount", "5"), ("note", "kept")]),
-    ("adjustments", &[("amount", "5"), ("note", "kept")]),
+    ("grants", &[("once", "0198f2a0-0000-7000-8000-000000000001"), ("amount", "5"), ("note", "kept")]),
+    ("adjustments", &[("once", "0198f2a0-0000-7000-8000-000000000002"), ("amount", "5"), ("note", "kept")]),
     ("limit", &[("requests_per_minute", "7")]),
     ("reinstatement", &[("reason", "paid")]),
 ];

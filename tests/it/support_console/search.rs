@@ -13,6 +13,11 @@ async fn find(browser: &Client, text: &str) -> Answer {
     browser.get(&format!("/support?q={query}")).send().await
 }
 
+/// As the form of the page does it.
+async fn type_in(browser: &Client, text: &str) -> Answer {
+    browser.post("/support/searches").form(&[("q", text)]).send().await
+}
+
 #[actix_web::test]
 async fn by_name_slug_key_member_and_request() {
     let app = App::start();
@@ -82,18 +87,53 @@ async fn a_pasted_key_goes_no_further_than_its_start() {
     let secret = &key[prefix.len()..];
     let browser = app.browser(&staff(&app, "support")).await;
     for typed in [key.clone(), format!("curl -H 'Authorization: Bearer {key}'"), format!("{}\n{}", &key[..15], &key[15..])] {
-        let answer = find(&browser, &typed).await;
-        assert_eq!((answer.status, answer.location()), (303, format!("/support?q={prefix}").as_str()), "{}", answer.text());
-        let head: String = answer.headers.iter().map(|(name, value)| format!("{name}: {value:?}\n")).collect();
-        assert!(!head.contains(&secret[..8]) && !answer.text().contains(&secret[..8]), "{head}");
-        let page = browser.get(answer.location()).send().await;
-        assert_eq!(rows(&page), 1);
-        assert!(page.text().contains(&format!("Only {prefix}… was searched for.")), "{}", page.text());
-        assert!(!page.text().contains(&secret[..8]) && !format!("{:?}", browser.cookies()).contains(&secret[..8]));
+        for answer in [find(&browser, &typed).await, type_in(&browser, &typed).await] {
+            assert_eq!((answer.status, answer.location()), (303, format!("/support?q={prefix}").as_str()), "{}", answer.text());
+            let head: String = answer.headers.iter().map(|(name, value)| format!("{name}: {value:?}\n")).collect();
+            assert!(!head.contains(&secret[..8]) && !answer.text().contains(&secret[..8]), "{head}");
+            let page = browser.get(answer.location()).send().await;
+            assert_eq!(rows(&page), 1);
+            assert!(page.text().contains(&format!("Only {prefix}… was searched for.")), "{}", page.text());
+            assert!(!page.text().contains(&secret[..8]) && !format!("{:?}", browser.cookies()).contains(&secret[..8]));
+        }
+    }
+    // The form itself never makes an address of what is typed.
+    let page = browser.get("/support").send().await;
+    let form = page.text().split("<form class=\"search\"").nth(1).unwrap().split('>').next().unwrap().to_owned();
+    assert!(form.contains("method=\"post\"") && form.contains("action=\"/support/searches\""), "{form}");
+    for (typed, address) in [("acme & co", "/support?q=acme+%26+co"), (" acme ", "/support?q=acme"), ("", "/support?q=")] {
+        let answer = type_in(&browser, typed).await;
+        assert_eq!((answer.status, answer.location()), (303, address), "{typed:?}");
+        let page = browser.get(address).send().await;
+        assert!(page.status == 200 && !page.text().contains("was searched for"), "{typed:?}: nothing was cut");
     }
     // Who is not signed in any more is sent to do so without it.
     let stranger = find(&app.stranger(), &key).await;
     assert_eq!((stranger.status, stranger.location()), (303, "/sign-in?next=/support"));
+}
+
+#[actix_web::test]
+async fn one_with_many_keys_hides_no_other() {
+    let app = App::start();
+    let scene = app.make().org_named("many").admin().key();
+    let other = app.make().org_named("other").admin().key();
+    run(
+        &app,
+        &format!(
+            "INSERT INTO api_key_secrets (organization_id, key_id, generation, digest, prefix, created_at, created_by)
+             SELECT '{}', '{}', i, sha256(i::text::bytea), 'lk_live_' || lpad(to_hex(i), 4, '0'), now(), 'A test'
+             FROM generate_series(2, 2000) i",
+            scene.here().id.0,
+            scene.a_key().id.0,
+        ),
+    );
+    // The last of all keys.
+    run(&app, &format!("UPDATE api_key_secrets SET prefix = 'lk_live_zzzz' WHERE organization_id = '{}'", other.here().id.0));
+    let browser = app.browser(&staff(&app, "support")).await;
+    let page = find(&browser, "lk_live_").await;
+    assert_eq!(rows(&page), 2, "{}", page.text());
+    assert!(page.text().contains("/organizations/other") && !page.text().contains("There are more."), "{}", page.text());
+    assert_eq!(page.text().matches("key <code>").count(), 3 + 1, "three reasons of the one, the one of the other");
 }
 
 #[actix_web::test]
