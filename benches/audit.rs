@@ -28,6 +28,8 @@ use latchkey::server::{Instance, Listener};
 use latchkey::site::{Site, WebhookRules};
 use latchkey::{audit, clock, credits, orgs};
 
+use beside::{bench_entries, bench_heads};
+
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 /// Requests under way where admission is measured.
@@ -222,27 +224,31 @@ fn locked(conn: &mut PgConnection, key: &Key, at: Option<time::OffsetDateTime>) 
     update(conn, key, at)
 }
 
-diesel::table! {
-    bench_heads (chain) {
-        chain -> Uuid,
-        sequence -> Int8,
-        hash -> Bytea,
+/// Tables beside the real ones, whose chains stay whole.
+#[allow(missing_docs)]
+mod beside {
+    diesel::table! {
+        bench_heads (chain) {
+            chain -> Uuid,
+            sequence -> Int8,
+            hash -> Bytea,
+        }
     }
-}
 
-diesel::table! {
-    bench_entries (chain, sequence) {
-        chain -> Uuid,
-        sequence -> Int8,
-        at -> Timestamptz,
-        actor_kind -> Text,
-        actor_label -> Text,
-        action -> Text,
-        target_id -> Text,
-        target_label -> Text,
-        changes -> Jsonb,
-        previous_hash -> Bytea,
-        hash -> Bytea,
+    diesel::table! {
+        bench_entries (chain, sequence) {
+            chain -> Uuid,
+            sequence -> Int8,
+            at -> Timestamptz,
+            actor_kind -> Text,
+            actor_label -> Text,
+            action -> Text,
+            target_id -> Text,
+            target_label -> Text,
+            changes -> Jsonb,
+            previous_hash -> Bytea,
+            hash -> Bytea,
+        }
     }
 }
 
