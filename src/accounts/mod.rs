@@ -24,7 +24,7 @@ pub use invitations::{Invitation, accept_invitation, invitation, invite, invite_
 pub use joining::{Way, join, join_as, way_in};
 pub use password::{HashedPassword, Password};
 pub use proof::{begin_proof, finish_proof};
-pub use reset::{count_reset, reset_link};
+pub use reset::{count_letter, count_reset, reset_link};
 pub use sign_in::{Attempt, Device, Verified, begin_sign_in, finish_sign_in, forget_old};
 pub use stamp::{Stamp, stamp};
 

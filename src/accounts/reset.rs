@@ -13,6 +13,7 @@ use super::{User, normalize_email, record};
 use crate::actor::Actor;
 use crate::audit;
 use crate::error::Result;
+use crate::ids::OrgId;
 use crate::schema::{invitations, users};
 use crate::secret::PlainToken;
 
@@ -27,6 +28,14 @@ const MOST: i64 = 3;
 /// `Limited` while it is blocked; those of the database.
 pub fn count_reset(conn: &mut PgConnection, now: OffsetDateTime, address: IpAddr) -> Result<()> {
     count(conn, now, &Subject::reset(address)).map(drop)
+}
+
+/// Counts a letter that an organization has sent, to people of its own choice: after fifty in a day each further one waits.
+///
+/// # Errors
+/// `Limited` while it is blocked; those of the database.
+pub fn count_letter(conn: &mut PgConnection, now: OffsetDateTime, organization: OrgId) -> Result<()> {
+    count(conn, now, &Subject::letters(organization)).map(drop)
 }
 
 /// A link for the account of what was typed; none where there is no such account, or enough links are on their way to it. Other

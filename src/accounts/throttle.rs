@@ -11,7 +11,7 @@ use time::{Duration, OffsetDateTime};
 
 use super::Device;
 use crate::error::{Error, Result};
-use crate::ids::UserId;
+use crate::ids::{OrgId, UserId};
 use crate::schema::sign_in_throttles;
 
 /// Whose guesses are counted.
@@ -45,6 +45,11 @@ impl Subject {
     /// An address that asks for links of lost passwords.
     pub fn reset(address: IpAddr) -> Self {
         Self { name: format!("reset by {}", Self::address(address).name), free: 10 }
+    }
+
+    /// An organization that has letters sent to people of its choice.
+    pub fn letters(organization: OrgId) -> Self {
+        Self { name: format!("letters of {organization}"), free: 50 }
     }
 
     /// A browser in which an account's owner has signed in before.

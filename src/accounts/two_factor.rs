@@ -4,7 +4,7 @@
 //! begin     a seed is made and shown; it asks for nothing yet        (the same one until it is confirmed)
 //! confirm   the person shows a first code: from now on signing in asks for one; recovery codes are shown once
 //! answer    a code of the step now, or of the one before or after; each step once. Or a recovery code, each once
-//! turn_off  all of it is gone
+//! turn_off  the person shows the factor once more, and all of it is gone
 //! ```
 //! A seed is encrypted with the secret key and bound to its person; of a recovery code there is a digest.
 
@@ -16,11 +16,11 @@ use time::{Duration, OffsetDateTime};
 use totp_rs::{Builder, Totp};
 use uuid::Uuid;
 
-use super::{User, lock_person, record, sessions};
+use super::throttle::{Subject, count, forget as forget_count};
+use super::{Device, User, lock_person, record, sessions};
 use crate::actor::{Actor, ActorKind};
 use crate::error::{Error, Result};
 use crate::ids::UserId;
-use crate::orgs;
 use crate::schema::{recovery_codes, totp_seeds, users};
 use crate::sealed::Keyring;
 use crate::secret::{SecretDigest, random_32};
@@ -132,19 +132,26 @@ pub fn confirm(
     })
 }
 
-/// Turns it off for the acting person. Audited.
+/// Turns it off for the acting person, who shows the factor once more: a code of the device, or a recovery code. Where an organization
+/// asks for it, that one stays closed until it is set up again, on another device for example. Audited.
 ///
 /// # Errors
-/// `Conflict` while an organization of the person asks for it, and when it is off already; `ProofNeeded`; those of the database.
-pub fn turn_off(conn: &mut PgConnection, actor: &Actor, now: OffsetDateTime) -> Result<()> {
+/// `Invalid` for `code`; `Limited` after too many wrong ones; `Conflict` when it is off already; `ProofNeeded`; those of the database.
+pub fn turn_off(conn: &mut PgConnection, actor: &Actor, now: OffsetDateTime, keyring: &Keyring, session: Uuid, code: &str) -> Result<()> {
     actor.require_proof(now)?;
     let user = own(conn, actor)?;
+    if !is_on(conn, user.id)? {
+        return Err(Error::Conflict("Two-factor sign-in is off already.".into()));
+    }
+    let subject = Subject::second_factor(user.id, Some(Device { user: user.id, id: session }));
+    // Before the code is looked at, and in a transaction of its own, as with passwords.
+    count(conn, now, &subject)?;
     conn.transaction(|conn| {
-        let asks =
-            orgs::organizations_of(conn, user.id)?.into_iter().find(|(organization, _)| organization.two_factor_required_at.is_some());
-        if let Some((organization, _)) = asks {
-            return Err(Error::Conflict(format!("{} asks its members for two-factor sign-in, so it stays on.", organization.name)));
+        lock_person(conn, user.id)?;
+        if answer(conn, now, keyring, user.id, code)?.is_none() {
+            return Err(Error::field("code", "This is no code of this moment, and no recovery code that is left. Each works once."));
         }
+        forget_count(conn, &subject)?;
         remove(conn, actor, now, &user)
     })
 }

@@ -14,6 +14,7 @@ const RESERVED: &[&str] = &[
     "/sign-out-everywhere",
     "/account",
     "/invitations",
+    "/password-reset",
     "/assets",
     "/worker",
     "/verify",

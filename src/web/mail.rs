@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
+use crate::clock::rfc3339;
 use crate::error::{ClientError, Error};
+use crate::orgs::Invitation;
+use crate::secret::PlainToken;
 use crate::site::Site;
 
 /// How long a page waits for the mail server.
@@ -16,6 +19,19 @@ pub enum Sent {
     Yes,
     /// It has not, and why: a sentence.
     No(String),
+}
+
+/// Sends the link into an organization.
+pub async fn invite(site: &Site, organization: &str, invitation: &Invitation, token: &PlainToken) -> Sent {
+    let url = &site.public_url;
+    let text = format!(
+        "{} invites you to {organization} at {url}.\n\nJoin with this link. It works once, until {}:\n{url}/invitations/{}\n\n\
+         If you don't know what this is about, do nothing.\n",
+        invitation.created_by,
+        rfc3339(invitation.expires_at),
+        token.reveal()
+    );
+    send(site, &invitation.email, "An invitation to Latchkey", text).await
 }
 
 /// Sends a letter, on a thread that may block.

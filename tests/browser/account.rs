@@ -82,6 +82,7 @@ fn two_factor_on_a_phone_without_script() {
     person.click("Turn off");
     person.see("Turn off two-factor sign-in?");
     person.fits("the question on a phone", Window::Small);
+    person.fill("Code", &totp::code(&seed, 1));
     person.click("Turn off");
     person.see("Your password alone signs you in.");
 }

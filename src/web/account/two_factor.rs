@@ -9,7 +9,7 @@ use serde::Deserialize;
 
 use super::HERE;
 use crate::accounts::two_factor::{self, Setup};
-use crate::error::{Error, Result};
+use crate::error::{ClientError, Error, Result};
 use crate::web::sign_in::is_local;
 use crate::web::{
     Answer, Flash, Frame, Person, Section, filters, fragment, page, page_with_status, prove, see_other, see_other_with, wants_fragment,
@@ -58,6 +58,8 @@ enum Verb {
 struct Confirm {
     frame: Frame,
     verb: Verb,
+    /// What is wrong with the code.
+    problem: Option<String>,
     /// A page of its own, whose question is the h1.
     whole: bool,
 }
@@ -149,7 +151,7 @@ fn ask(person: Person, request: &HttpRequest, verb: Verb) -> Answer {
         return Ok(see_other_with(HERE, is_off()));
     }
     let whole = !wants_fragment(request);
-    let screen = Confirm { frame: person.frame.in_section(Section::Account), verb, whole };
+    let screen = Confirm { frame: person.frame.in_section(Section::Account), verb, problem: None, whole };
     if whole { page(&screen) } else { fragment(&screen.as_confirm()) }
 }
 
@@ -160,20 +162,21 @@ fn is_off() -> Flash {
 /// `POST /account/two-factor/removal`.
 pub async fn turn_off(mut person: Person, fields: Form<Fields>) -> Answer {
     if let Err(error) = prove(&mut person, fields.password.as_deref()).await {
-        return unproved(person, Verb::TurnOff, error);
+        return again(person, Verb::TurnOff, error);
     }
-    let (actor, now) = (person.actor.clone(), person.frame.now);
-    match person.site.db.run(move |conn| two_factor::turn_off(conn, &actor, now)).await {
+    let (actor, now, session) = (person.actor.clone(), person.frame.now, person.current.id);
+    let (keyring, code) = (person.site.keyring.clone(), fields.into_inner().code);
+    match person.site.db.run(move |conn| two_factor::turn_off(conn, &actor, now, &keyring, session, &code)).await {
         Ok(()) => Ok(see_other_with(HERE, Flash::ok("Two-factor sign-in is off.", "Your password alone signs you in."))),
         Err(Error::Conflict(why)) => Ok(see_other_with(HERE, Flash::fail("Nothing was changed.", why))),
-        Err(error) => Err(error.into()),
+        Err(error) => again(person, Verb::TurnOff, error),
     }
 }
 
 /// `POST /account/two-factor/recovery-codes`. The answer alone shows the new ones.
 pub async fn renew(mut person: Person, fields: Form<Fields>) -> Answer {
     if let Err(error) = prove(&mut person, fields.password.as_deref()).await {
-        return unproved(person, Verb::Renew, error);
+        return again(person, Verb::Renew, error);
     }
     let (actor, now) = (person.actor.clone(), person.frame.now);
     match person.site.db.run(move |conn| two_factor::renew_recovery_codes(conn, &actor, now)).await {
@@ -183,13 +186,15 @@ pub async fn renew(mut person: Person, fields: Form<Fields>) -> Answer {
     }
 }
 
-fn unproved(person: Person, verb: Verb, error: Error) -> Answer {
-    match error {
-        Error::ProofNeeded if person.has_two_factor => {
-            let screen = Confirm { frame: person.frame.in_section(Section::Account), verb, whole: true };
-            page_with_status(StatusCode::UNPROCESSABLE_ENTITY, &screen)
-        }
-        Error::ProofNeeded => Ok(see_other_with(HERE, is_off())),
-        error => Err(error.into()),
-    }
+/// The question once more, with what was missing or wrong.
+fn again(person: Person, verb: Verb, error: Error) -> Answer {
+    let problem = match &error {
+        Error::ProofNeeded if !person.has_two_factor => return Ok(see_other_with(HERE, is_off())),
+        Error::ProofNeeded => None,
+        Error::Invalid(problems) => problems.first().map(|problem| problem.message.clone()),
+        Error::Limited { .. } => Some(ClientError::from(&error).message.into_owned()),
+        _ => return Err(error.into()),
+    };
+    let frame = person.frame.in_section(Section::Account);
+    page_with_status(StatusCode::UNPROCESSABLE_ENTITY, &Confirm { frame, verb, problem, whole: true })
 }

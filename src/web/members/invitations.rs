@@ -5,8 +5,8 @@ use actix_web::web::{Form, Path};
 use serde::Deserialize;
 
 use super::{Entered, Index, OneTimeLink, refused, screen, with_link};
+use crate::accounts;
 use crate::actor::Role;
-use crate::clock::rfc3339;
 use crate::error::{Error, FieldError, Result};
 use crate::ids::InvitationId;
 use crate::orgs::{self, Invitation};
@@ -60,15 +60,11 @@ async fn again(mut member: Member, entered: Entered, problems: Vec<FieldError>) 
 }
 
 async fn send(member: &Member, invitation: &Invitation, token: &PlainToken) -> Sent {
-    let (url, name) = (&member.site.public_url, &member.organization.name);
-    let text = format!(
-        "{} invites you to {name} at {url}.\n\nJoin with this link. It works once, until {}:\n{url}/invitations/{}\n\n\
-         If you don't know what this is about, do nothing.\n",
-        invitation.created_by,
-        rfc3339(invitation.expires_at),
-        token.reveal()
-    );
-    mail::send(&member.site, &invitation.email, "An invitation to Latchkey", text).await
+    let (organization, now) = (member.organization.id, member.frame.now);
+    if member.site.mail.is_some() && member.site.db.run(move |conn| accounts::count_letter(conn, now, organization)).await.is_err() {
+        return Sent::No("Too many invitations were sent today.".into());
+    }
+    mail::invite(&member.site, &member.organization.name, invitation, token).await
 }
 
 /// `POST …/members/invitations/{invitation}/withdrawal`.

@@ -10,6 +10,7 @@ use super::filters;
 use crate::error::{Error, FieldError, Result};
 use crate::orgs::{self, Invitation, Organization};
 use crate::secret::PlainToken;
+use crate::web::mail::{self, Sent};
 use crate::web::{Answer, Flash, Frame, Operator, Section, page, page_with_status, prove};
 
 /// The form, as it was typed.
@@ -69,6 +70,18 @@ struct Made {
     organization: Organization,
     invitation: Invitation,
     link: String,
+    sent: Sent,
+}
+
+impl Made {
+    /// What became of the letter with the link, if one was to be sent.
+    fn letter(&self) -> Option<String> {
+        match &self.sent {
+            Sent::NoMail => None,
+            Sent::Yes => Some("It was sent there by mail too.".into()),
+            Sent::No(why) => Some(format!("No mail was sent. {why}")),
+        }
+    }
 }
 
 /// `GET /support/new-organization`.
@@ -86,7 +99,8 @@ pub async fn make(mut operator: Operator, fields: Option<Form<Fields>>) -> Answe
         Ok(()) => match founded(&operator, &entered).await {
             Ok((organization, invitation, token)) => {
                 let link = format!("{}/invitations/{}", operator.0.site.public_url, token.reveal());
-                return page(&Made { frame, organization, invitation, link });
+                let sent = mail::invite(&operator.0.site, &organization.name, &invitation, &token).await;
+                return page(&Made { frame, organization, invitation, link, sent });
             }
             Err(Error::Invalid(errors)) => errors,
             Err(error) => return Err(error.into()),

@@ -6,7 +6,7 @@ use latchkey::{audit, clock};
 use serde_json::json;
 
 use super::{a_day, staff, verify};
-use crate::support::{Answer, App};
+use crate::support::{Answer, App, number};
 
 /// Cells of a file, by RFC 4180.
 fn cells(file: &Answer) -> Vec<Vec<String>> {
@@ -47,14 +47,17 @@ async fn the_file_says_what_the_page_says() {
         (&at_work, "/support/audit-log", "?action=session&organization=-"),
         (&at_work, "/support/audit-log", &format!("?organization={}", make.here().slug)),
     ] {
-        let (page, file) =
-            (browser.get(&format!("{start}{query}")).send().await, browser.get(&format!("{start}/entries.csv{query}")).send().await);
+        // In this order: a file that staff take is an entry itself.
+        let file = browser.get(&format!("{start}/entries.csv{query}")).send().await;
+        let page = browser.get(&format!("{start}{query}")).send().await;
         assert_eq!((file.status, file.header("content-type"), file.header("cache-control")), (200, "text/csv; charset=utf-8", "no-store"));
         let link = format!("{start}/entries.csv{}", query.replace('&', "&#38;"));
         assert!(page.text().contains(&format!("href=\"{link}\"")), "the page leads to {link}");
         let ids: Vec<String> = cells(&file).iter().skip(1).map(|row| row[0].clone()).collect();
         assert_eq!(ids, rows(&page), "{start}{query}");
     }
+    let taken = "SELECT count(*) FROM audit_entries WHERE action = 'support.exported' AND actor_kind = 'staff'";
+    assert_eq!(number(&mut app.database().conn(), taken), 3, "each of them is noted");
     let file = browser.get(&format!("{own}/entries.csv")).send().await;
     let name = file.header("content-disposition");
     assert!(name.starts_with(&format!("attachment; filename=\"{}-audit-log-2", make.here().slug)) && name.ends_with(".csv\""), "{name}");

@@ -255,7 +255,8 @@ async fn only_who_has_a_second_factor_requires_it() {
     assert_eq!(refused.status, 409);
     assert!(refused.text().contains("Set up two-factor sign-in for yourself first"), "{}", refused.text());
     let seed = format!(
-        "INSERT INTO totp_seeds (user_id, sealed, created_at, confirmed_at, last_step) VALUES ('{}', '\\x00', now(), now(), 0)",
+        "INSERT INTO totp_seeds (user_id, sealed, created_at, confirmed_at, last_step, session_id)
+             VALUES ('{}', '\\x00', now(), now(), 0, gen_random_uuid())",
         dana.id.0
     );
     sql_query(seed).execute(&mut app.database().conn()).unwrap();

@@ -175,7 +175,8 @@ async fn a_link_is_no_second_factor() {
     let user = make.an_admin().clone();
     let mut conn = app.database().conn();
     sql_query(format!(
-        "INSERT INTO totp_seeds (user_id, sealed, created_at, confirmed_at, last_step) VALUES ('{}', '\\x00', now(), now(), 0)",
+        "INSERT INTO totp_seeds (user_id, sealed, created_at, confirmed_at, last_step, session_id)
+             VALUES ('{}', '\\x00', now(), now(), 0, gen_random_uuid())",
         user.id.0
     ))
     .execute(&mut conn)

@@ -137,12 +137,16 @@ async fn turning_it_off_takes_it_all_away() {
     let app = App::start();
     let scene = app.make().org().admin();
     let browser = app.browser(scene.an_admin()).await;
-    turn_on(&browser).await;
+    let (_, codes) = turn_on(&browser).await;
     let question = browser.get("/account/two-factor/removal").send().await;
     assert!(question.status == 200 && question.text().contains("<h1 id=\"dialog-title\">"), "a page without script");
     let dialog = browser.get("/account/two-factor/removal").htmx().header("hx-request-type", "partial").send().await;
     assert!(dialog.text().starts_with("<form id=\"confirm\""), "the inside of the dialog with it: {}", dialog.text());
-    assert_eq!(browser.post("/account/two-factor/removal").form(&[]).send().await.location(), "/account");
+    for wrong in ["", "000000"] {
+        let refused = browser.post("/account/two-factor/removal").form(&[("code", wrong)]).send().await;
+        assert!(refused.status == 422 && refused.text().contains("id=\"code-error\""), "{}", refused.text());
+    }
+    assert_eq!(browser.post("/account/two-factor/removal").form(&[("code", codes[0].as_str())]).send().await.location(), "/account");
     let conn = &mut app.database().conn();
     assert_eq!((count(conn, "totp_seeds"), count(conn, "recovery_codes")), (0, 0));
     assert_eq!(password(&app.stranger(), scene.an_admin()).await.status, 303, "the password alone");
@@ -169,9 +173,12 @@ async fn an_organization_that_asks_for_it_opens_to_nobody_without() {
     let done = browser.post("/account/two-factor").form(&form).send().await;
     assert!(done.status == 200 && done.text().contains(&format!("href=\"{here}\"")), "and on to where one wanted to go");
     assert_eq!(browser.get(&here).send().await.status, 200);
-    let kept = browser.post("/account/two-factor/removal").form(&[]).send().await;
-    assert_eq!(kept.location(), "/account");
-    assert!(browser.get("/account").send().await.text().contains("asks its members for two-factor sign-in"), "it stays on");
+    // Who moves to another device turns it off with the old one, and is outside until the new one is set up.
+    let seed = totp::url_in(&page);
+    let off = browser.post("/account/two-factor/removal").form(&[("code", totp::code(&seed, 1).as_str())]).send().await;
+    assert_eq!(off.location(), "/account");
+    assert!(browser.get(&here).send().await.location().starts_with("/account/two-factor?next="));
+    assert_ne!(totp::url_in(browser.get("/account/two-factor").send().await.text()), seed, "a new seed");
     assert_eq!(app.partner(scene.a_key()).get("/key").send().await.status, 200, "keys are no people");
 }
 
