@@ -32,6 +32,7 @@ const OF_NOBODY: &[(&str, &[&str])] = &[
             "orgs::open_invitation",
             "orgs::take",
             "programs::is_known",
+            "keys::known",
         ],
     ),
     (

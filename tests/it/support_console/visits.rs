@@ -107,7 +107,8 @@ async fn nothing_can_be_forced_under_a_visit() {
         let mut tried = 0;
         for route in ROUTES.iter().filter(|route| route.needs == Needs::Admin) {
             let path = route.path.replace("{slug}", "acme").replace("{key}", &scene.a_key().id.to_string());
-            let path = path.replace("{delivery}", &delivery.to_string());
+            let path = path.replace("{delivery}", &delivery.to_string()).replace("{user}", &scene.an_admin().id.to_string());
+            let path = path.replace("{invitation}", &latchkey::ids::InvitationId::new(latchkey::clock::now()).to_string());
             let name = format!("{} {} by {role}", route.method, route.path);
             if route.method == Method::GET {
                 assert_eq!(browser.get(&path).send().await.status, 403, "{name}");
