@@ -57,6 +57,7 @@ pub fn challenge(conn: &mut PgConnection, now: OffsetDateTime, user: UserId, pro
 /// # Errors
 /// `NotFound` when the first half is over ten minutes ago, or was used; `Limited` after too many wrong codes; `Unauthenticated` for
 /// a wrong one; those of the database.
+#[allow(clippy::too_many_arguments)]
 pub fn answer_challenge(
     conn: &mut PgConnection, now: OffsetDateTime, keyring: &Keyring, token: &str, typed: &str, device: Option<Device>, address: &str,
     user_agent: &str,

@@ -43,7 +43,7 @@ async fn sessions_are_listed_and_ended_one_by_one() {
     assert_eq!((ids(&page).len(), page.matches("this one</span>").count()), (2, 1), "{page}");
     let secret = here.cookies()[COOKIE].split('=').next_back().unwrap().to_owned();
     assert!(!page.contains(&secret), "what names a session opens nothing");
-    let theirs = ids(&other.get("/account").send().await.text()).remove(0);
+    let theirs = ids(other.get("/account").send().await.text()).remove(0);
     here.post(&format!("/account/sessions/{theirs}/sign-out")).form(&[]).send().await;
     assert_eq!(other.get("/account").send().await.status, 200, "somebody else's goes on");
     let mine = page.split("<tr data-session-id=\"").skip(1).find(|row| !row.contains("this one</span>")).unwrap();

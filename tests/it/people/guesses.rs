@@ -7,9 +7,8 @@ use latchkey::accounts::{self, Device, Password};
 use latchkey::actor::Actor;
 use latchkey::clock;
 use latchkey::error::Error;
-use latchkey::ids::UserId;
+use latchkey::ids::{UserId, new_uuid};
 use time::{Duration, OffsetDateTime};
-use uuid::Uuid;
 
 use crate::support::{App, TestDb};
 
@@ -49,7 +48,7 @@ fn a_thousand_addresses_guess_one_account() {
     let end = now + Duration::seconds(1_000);
     let new = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
     assert!(!is_looked_at(&mut conn, end, EMAIL, new, None), "a browser that nobody knows waits like the guessers");
-    let known = Device { user, id: Uuid::now_v7() };
+    let known = Device { user, id: new_uuid(clock::now()) };
     let attempt = accounts::begin_sign_in(&mut conn, end, EMAIL, new, Some(known)).expect("one that the owner has used does not");
     let verified = attempt.verify("correct horse battery");
     accounts::finish_sign_in(&mut conn, end, verified, "192.0.2.1", "browser").expect("and gets in");
@@ -62,12 +61,12 @@ fn a_known_browser_is_slowed_by_itself_and_known_for_its_own_account_alone() {
     let (mut conn, now) = (test.conn(), clock::now());
     let user = account(&mut conn, now);
     let address = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
-    let (stolen, other) = (Device { user, id: Uuid::now_v7() }, Device { user: UserId::new(now), id: Uuid::now_v7() });
+    let (stolen, other) = (Device { user, id: new_uuid(clock::now()) }, Device { user: UserId::new(now), id: new_uuid(clock::now()) });
     let looked = (0..100).filter(|_| is_looked_at(&mut conn, now, EMAIL, address, Some(stolen))).count();
     assert_eq!(looked, 6, "a stolen cookie buys no more than that");
     let looked = (0..100).filter(|_| is_looked_at(&mut conn, now, EMAIL, address, Some(other))).count();
     assert_eq!(looked, 6, "one of another account buys nothing: these count for the account");
-    let own = Device { user, id: Uuid::now_v7() };
+    let own = Device { user, id: new_uuid(clock::now()) };
     assert!(is_looked_at(&mut conn, now, EMAIL, address, Some(own)), "the owner's other browser");
 }
 
@@ -101,7 +100,7 @@ async fn who_signed_in_here_before_gets_in_while_others_guess() {
     let right = [("email", user.email.as_str()), ("password", user.password.as_str())];
     assert_eq!(guesser.post("/sign-in").form(&right).send().await.status, 429);
     let forger = app.stranger();
-    forger.set_cookie("latchkey-device", &format!("{}.{}", user.id, Uuid::now_v7()));
+    forger.set_cookie("latchkey-device", &format!("{}.{}", user.id, new_uuid(clock::now())));
     assert_eq!(forger.post("/sign-in").form(&right).send().await.status, 429, "saying so is not enough");
     assert_eq!(own.post("/sign-in").form(&right).send().await.status, 303);
 }

@@ -2,6 +2,9 @@
 
 use diesel::{RunQueryDsl, sql_query};
 
+use latchkey::clock;
+use latchkey::ids::new_uuid;
+
 use super::{audited, count};
 use crate::support::{App, Client};
 
@@ -47,7 +50,7 @@ async fn one_proof_is_good_for_an_hour_and_what_was_chosen_is_kept() {
     let browser = app.browser(scene.an_admin()).await;
     let path = format!("/orgs/{}/api-keys/{}/rotation", scene.here().slug, scene.a_key().id);
     let_an_hour_pass(&app);
-    let once = uuid::Uuid::now_v7().to_string();
+    let once = new_uuid(clock::now()).to_string();
     let form = |password: &'static str| [("grace", "86400"), ("generation", "1"), ("once", once.as_str()), ("password", password)];
     let again = browser.post(&path).form(&form("wrong")).send().await;
     assert_eq!(again.status, 422);

@@ -7,7 +7,7 @@ use latchkey::accounts::{self, two_factor};
 use latchkey::actor::Actor;
 use latchkey::clock;
 use latchkey::error::{Error, Result};
-use latchkey::ids::UserId;
+use latchkey::ids::{UserId, new_uuid};
 use latchkey::sealed::{Keyring, SecretKey};
 use latchkey::secret::{PlainToken, SecretDigest};
 use time::{Duration, OffsetDateTime};
@@ -240,7 +240,7 @@ fn a_seed_that_somebody_else_saw_is_never_the_one() {
     let user = accounts::create(&mut conn, &Actor::command_line(), now, "dana@example.com", None).unwrap();
     let keyring = Keyring::from(SecretKey([7; 32]));
     let actor = Actor::person(Some(user.id), "Dana".into(), "192.0.2.1".into(), "browser".into()).proved(now);
-    let (here, there) = (uuid::Uuid::now_v7(), uuid::Uuid::now_v7());
+    let (here, there) = (new_uuid(clock::now()), new_uuid(clock::now()));
     let mut seed = |at, session| two_factor::begin(&mut conn, &actor, at, &keyring, session, "Latchkey").unwrap().secret;
     let first = seed(now, here);
     assert_eq!(seed(now + Duration::minutes(14), here), first, "a reload shows what was scanned");
