@@ -23,7 +23,7 @@ fn challenge_of(conn: &mut PgConnection, now: OffsetDateTime, user: UserId) -> R
 
 /// Turns it on in this browser: the seed's URL, and the recovery codes.
 async fn turn_on(browser: &Client) -> (String, Vec<String>) {
-    let url = totp::url_in(&browser.get("/account/two-factor").send().await.text());
+    let url = totp::url_in(browser.get("/account/two-factor").send().await.text());
     // The step before: what signs in next may be of this one.
     let answer = browser.post("/account/two-factor").form(&[("code", totp::code(&url, -1).as_str())]).send().await;
     assert_eq!((answer.status, answer.header("cache-control")), (200, "no-store"), "{}", answer.text());
@@ -58,7 +58,7 @@ async fn the_password_alone_opens_nothing_any_more() {
     let other = app.stranger();
     let page = password(&other, scene.an_admin()).await;
     assert_eq!((page.status, page.header("cache-control")), (200, "no-store"));
-    let token = challenge(&page.text());
+    let token = challenge(page.text());
     assert_eq!(other.get("/account").send().await.location(), "/sign-in?next=/account", "half a sign-in is none");
     let wrong = answer(&other, &token, "000000").await;
     assert_eq!(wrong.status, 401);
@@ -78,7 +78,7 @@ async fn a_code_works_once_and_so_does_the_first_half() {
     let (url, _) = turn_on(&app.browser(scene.an_admin()).await).await;
     let (one, two) = (app.stranger(), app.stranger());
     let (first, second) =
-        (challenge(&password(&one, scene.an_admin()).await.text()), challenge(&password(&two, scene.an_admin()).await.text()));
+        (challenge(password(&one, scene.an_admin()).await.text()), challenge(password(&two, scene.an_admin()).await.text()));
     let code = totp::code(&url, 0);
     assert_eq!(answer(&one, &first, &code).await.status, 303);
     assert_eq!(answer(&two, &second, &code).await.status, 401, "who looked over the shoulder is late");
@@ -98,7 +98,7 @@ async fn recovery_codes_open_once_each_until_there_are_new_ones() {
     let (_, codes) = turn_on(&browser).await;
     let sign_in = async |code: &str| {
         let other = app.stranger();
-        let token = challenge(&password(&other, scene.an_admin()).await.text());
+        let token = challenge(password(&other, scene.an_admin()).await.text());
         (answer(&other, &token, code).await.status, other)
     };
     let (status, other) = sign_in(&codes[0].replace('-', "").to_lowercase()).await;
@@ -119,7 +119,7 @@ async fn guessing_codes_is_slowed() {
     let scene = app.make().org().admin();
     let (url, _) = turn_on(&app.browser(scene.an_admin()).await).await;
     let thief = app.stranger();
-    let token = challenge(&password(&thief, scene.an_admin()).await.text());
+    let token = challenge(password(&thief, scene.an_admin()).await.text());
     let mut refused = Vec::new();
     for _ in 0..8 {
         refused.push(answer(&thief, &token, "123456").await.status);
@@ -127,7 +127,7 @@ async fn guessing_codes_is_slowed() {
     assert_eq!(refused[..6], [401; 6]);
     assert_eq!(refused[6..], [429; 2]);
     // Another first half buys no more guesses, and the right code is not looked at either.
-    let token = challenge(&password(&thief, scene.an_admin()).await.text());
+    let token = challenge(password(&thief, scene.an_admin()).await.text());
     let right = answer(&thief, &token, &totp::code(&url, 0)).await;
     assert_eq!((right.status, right.header("retry-after")), (429, "1"));
 }
@@ -291,10 +291,10 @@ async fn who_guesses_codes_elsewhere_keeps_no_owner_out() {
     let (url, _) = turn_on(&own).await;
     own.post("/sign-out").send().await;
     let thief = app.stranger();
-    let token = challenge(&password(&thief, scene.an_admin()).await.text());
+    let token = challenge(password(&thief, scene.an_admin()).await.text());
     for _ in 0..8 {
         answer(&thief, &token, "123456").await;
     }
-    let token = challenge(&password(&own, scene.an_admin()).await.text());
+    let token = challenge(password(&own, scene.an_admin()).await.text());
     assert_eq!(answer(&own, &token, &totp::code(&url, 0)).await.status, 303);
 }
